@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from datasets.models import Dataset, DatasetReport
 from datasets.report.findings import KINDS, MAX_KEPT, read_findings
@@ -23,6 +25,7 @@ from digits_project.jobs.models import Status, job_classes
 AUTO = "auto"  # DIGITS_DATASET_REPORTS: a report after each build
 MAX_OF_NAME = 200
 ATTEMPTS = 3  # of a report, of which all but the last give way to other jobs
+START_SECONDS = 30  # after a build; later nobody waits for its report to start
 LOOK_SECONDS = 2.0  # how often a report looks whether another job waits
 CSV_COLUMNS = (
     *("kind", "finding", "split", "record", "category", "path"),
@@ -89,6 +92,13 @@ def after_building(job_id: str) -> None:
         return
     with audit.acting(lambda: audit.Actor("the build")), suppress(Gone):
         start(dataset, owner=dataset.owner, limited=False)
+
+
+def is_expected(dataset: Dataset) -> bool:
+    """Whether the worker that has just built the dataset will start its report in a moment."""
+    if settings.DIGITS_DATASET_REPORTS != AUTO or dataset.status != Status.DONE or dataset.ended_at is None:
+        return False
+    return timezone.now() - dataset.ended_at < timedelta(seconds=START_SECONDS)
 
 
 def make(report: DatasetReport, progress: Callable[[float], None]) -> None:

@@ -12,6 +12,7 @@ from datasets.api.report_responses import CreatedReport, ReportFacts, created_re
 from datasets.contents.report_sections import page_variables
 from datasets.models import Dataset, DatasetReport
 from datasets.report.findings import KINDS
+from digits_project.accounts import permissions
 from digits_project.api.browsable import PageResponse
 from digits_project.api.error_statuses import Conflict
 from digits_project.api.forms import Form
@@ -55,7 +56,8 @@ class ReportViewSet(CreateViewSet[DatasetReport]):
             reason = reports.reason_against(dataset)
             return PageResponse({}, "datasets/no_report.html", dataset=dataset, reason=reason)
         facts = report_json(report, asked["finding"], asked["page"])
-        return PageResponse(facts, "datasets/report.html", dataset=dataset, **page_variables(report, asked))
+        shown = page_variables(report, asked) | {"may_change": permissions.may_change(request, report)}
+        return PageResponse(facts, "datasets/report.html", dataset=dataset, **shown)
 
     @extend_schema(responses={200: CreatedReport, **errors(409, 429, 507)})
     def create(self, request, format=None, **names):

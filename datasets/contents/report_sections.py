@@ -76,10 +76,12 @@ def short_form(dataset: Dataset) -> dict[str, Any]:
     """What the page of a dataset shows of its report: the first sentences, or that there is none yet."""
     report = reports.find(dataset)
     if report is None:
-        return {"can_report": not reports.reason_against(dataset)}
+        can_report, is_awaited = not reports.reason_against(dataset), reports.is_expected(dataset)
+        return {"can_report": can_report, "report_changes": is_awaited}
     found = report.summary.get("sentences", []) if report.status == Status.DONE else []
     return {
         "report": report,
+        "report_changes": not report.has_ended,
         "sentences": found[:MAX_SENTENCES],
         "more_sentences": max(0, len(found) - MAX_SENTENCES),
         "report_links": [_link(report, kind) for kind in reports.kinds_found(report)],

@@ -62,6 +62,15 @@ def refuse_to_change(request, job) -> None:
         raise PermissionDenied(f"{whose}; only its owner and operators may do that.")
 
 
+def may_change(request, job) -> bool:
+    """Whether the job is the user's own or the user is an operator."""
+    try:
+        refuse_to_change(request, job)
+    except PermissionDenied:
+        return False
+    return True
+
+
 def refuse_strangers(request) -> None:
     """Raise PermissionDenied for a request to an open server that does not come from this machine."""
     if request.META.get("REMOTE_ADDR", "") not in OWN_MACHINE or "X-Forwarded-For" in request.headers:

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
+from digits_project.accounts import permissions
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user
 from digits_project.api.browsable import PageResponse
@@ -210,7 +211,8 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
             return PageResponse({}, "models_app/no_evaluation.html", model=model, reason=reason)
         if evaluation is None:
             raise NotFound(evaluations.missing(model, *which))
-        return PageResponse(evaluation_json(evaluation, whole=in_json), "models_app/measured.html")
+        facts, may_change = evaluation_json(evaluation, whole=in_json), permissions.may_change(request, evaluation)
+        return PageResponse(facts, "models_app/measured.html", may_change=may_change)
 
     @extend_schema(responses={200: CreatedEvaluation, **errors(409, 429, 507)})
     def create(self, request, format=None, **names):

@@ -88,6 +88,24 @@ def test_a_report_is_started_after_a_build_and_only_once(dataset, settings, clie
     assert DatasetReport.objects.get().pk == started["id"]
 
 
+def test_pages_of_a_report_that_is_made_offer_to_abort_it_and_follow_it(dataset, settings, client):
+    page = f"/datasets/{dataset.pk}"
+    assert 'hx-trigger="every 3s"' not in shown(client, page)
+    settings.DIGITS_DATASET_REPORTS = "auto"
+    assert 'hx-trigger="every 3s"' in shown(client, page)  # it starts in a moment
+    report = reports.start(dataset, "ada")
+    assert 'hx-trigger="every 3s"' in shown(client, page)
+    assert 'value="abort"' in shown(client, f"{page}/report")
+    make_report(report.pk)
+    assert 'hx-trigger="every 3s"' not in shown(client, page)
+    assert 'value="abort"' not in shown(client, f"{page}/report")
+    assert f'name="next" value="{page}"' in shown(client, f"{page}/report")
+
+
+def shown(client, address):
+    return client.get(address, headers=BROWSER).content.decode()
+
+
 def test_a_dataset_that_is_not_built_gets_no_report(planted_folder, client):
     waiting = create_dataset("ada", name="photos", folder_train=str(planted_folder), **SIZE)
     response = client.post(f"/datasets/{waiting.pk}/report.json")

@@ -212,6 +212,15 @@ def test_the_page_of_an_evaluation_shows_its_figures_and_leaves_many_categories_
     assert len(send("get", model)[1]["categories"]) == 101
 
 
+def test_the_page_of_an_evaluation_offers_to_abort_it_and_to_delete_it(send, model, client):
+    job = send("post", model)[1]["job_id"]
+    page = client.get(f"/models/{model.pk}/evaluation", headers={"Accept": "text/html"}).content.decode()
+    assert 'value="abort"' in page
+    assert f'name="next" value="/models/{model.pk}"' in page
+    client.post("/pages/jobs/action", {"action": "abort", "ids": job})
+    assert send("get", model)[1]["status"] == "Aborted"
+
+
 def test_an_evaluation_of_a_deleted_snapshot_fails_with_the_reason(send, model):
     job_id = send("post", model, {"snapshot_epoch": 2})[1]["job_id"]
     model.snapshots.all().delete()
