@@ -81,13 +81,13 @@ class Disagreements:
         ]
 
     def records(self, only: str = "") -> np.ndarray:
-        """The numbers of the images, those with the surest error first. `only`: the id of a model that alone classifies
-        them correctly."""
+        """The numbers of the images, those with the surest error first. `only`: the id of the model or
+        evaluation that alone classifies them correctly."""
         if len(self.compared) < 2:
             return np.zeros(0, int)
         chosen = (self._sums > 0) & (self._sums < len(self.compared))
         for one, right in zip(self.compared, self._right, strict=True):
-            if one.model.pk == only:
+            if only in (one.model.pk, one.evaluation.pk):
                 chosen &= right & (self._sums == 1)
         confidences = np.stack([one.given.confidences for one in self.compared])
         surest = np.where(self._right, 0, confidences).max(axis=0)

@@ -19,6 +19,7 @@ TERMS = {
     "fine-tuning": "A training that starts from the weights of a model that was trained on other images.",
     "learning rate": "How far the weights move after each batch: too high diverges, too low takes long.",
     "loss": "A number that says how wrong the predictions are; a training makes it smaller.",
+    "McNemar's test": "Says how often chance alone makes such a difference between two models that are equally good.",
     "mean": "The average of the training images, which is subtracted from each image before the network sees it.",
     "model": "A network with the weights that its training on a dataset has found.",
     "momentum": "How much of the previous step each step of the optimizer keeps.",

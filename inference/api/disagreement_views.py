@@ -18,6 +18,7 @@ from digits_project.common.errors import BadInput, DamagedFile
 from digits_project.jobs.api.views import fetch
 from digits_project.jobs.visibility import is_visible
 from inference.disagreements import Count, Disagreement, Disagreements, disagreements
+from inference.judging.evaluation_pair import EvaluationPair
 from models_app.models import TrainedModel
 from models_app.results import Evaluation
 
@@ -134,7 +135,7 @@ class DisagreementViewSet(ViewSet):
         return Response(without_paths(facts))
 
 
-def page_of(found: Disagreements, only: str, page: int, page_size: int) -> Any:
+def page_of(found: Disagreements | EvaluationPair, only: str, page: int, page_size: int) -> Any:
     """A page of the numbers of the images."""
     return Paginator(found.records(only), page_size).get_page(page)
 

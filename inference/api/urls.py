@@ -1,6 +1,7 @@
 from django.urls import path
 
 from digits_project.api.routes import action_routes, action_view
+from inference.api.comparison_views import ComparisonViewSet
 from inference.api.disagreement_views import DisagreementViewSet
 from inference.api.views import InferenceViewSet
 from inference.inference_kinds import QUESTIONS
@@ -25,4 +26,9 @@ urlpatterns = [
         name="download-form",
     ),
     path("api/v1/disagreements", action_view(DisagreementViewSet, {"get": "list"}), name="v1-disagreements"),
+    path(
+        "api/v1/evaluations/<str:job_id>/comparison",
+        action_view(ComparisonViewSet, {"get": "retrieve"}),
+        name="v1-comparison",
+    ),
 ]

@@ -88,6 +88,15 @@ def cell_address(evaluation: Evaluation, true: int, predicted: int) -> str:
 
 
 @register.simple_tag
+def judging_address(evaluation: Evaluation, page: str) -> str:
+    """The URL of a page about what an evaluation stores of each image, by its name; "" if this server has no such
+    page."""
+    with suppress(NoReverseMatch):
+        return reverse(page, args=[evaluation.pk])
+    return ""
+
+
+@register.simple_tag
 def clone_address(job_id: str) -> str:
     """The URL of the form for a new model, filled with the settings of this one."""
     model = found_model(job_id)

@@ -62,6 +62,8 @@ PAGES = {
     "images of a cell": "/models/{model}/evaluation/cell?split=val&epoch=3&true=3&predicted=3",
     "compare models": "/models/compare?ids={model},{waiting}",
     "disagreements": "/models/compare/disagreements?ids={model},{other}&page_size=5",
+    "two evaluations": "/models/compare/evaluations/{evaluation}?other={another}&page_size=5",
+    "an evaluation without another": "/models/compare/evaluations/{evaluation}",
     "evaluation with its calibration": "/models/{other}/evaluation",
     "classify": "/models/images/classification/classify_one?job_id={model}",
     "classify a list": "/models/images/classification/classify_many",
@@ -96,6 +98,7 @@ def addresses(make_dataset, make_model):
     for evaluated in (model, other):
         evaluate(evaluations.evaluate(evaluated, "val").pk)
     ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk, "other": other.pk}
+    ids |= {"evaluation": model.evaluations.get().pk, "another": other.evaluations.get().pk}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
 

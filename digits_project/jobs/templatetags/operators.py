@@ -50,6 +50,12 @@ def share(part: float) -> str:
 
 
 @register.filter
+def points(difference: float) -> str:
+    """The difference of two shares: -0.0312 as "−3.12 points"."""
+    return f"{100 * difference:+.2f} points".replace("-", "−")
+
+
+@register.filter
 def ago(moment: datetime | None) -> str:
     """The time since a moment: "4 s ago", "3 hours, 2 minutes ago"; a dash for None."""
     if moment is None:

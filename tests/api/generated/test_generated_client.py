@@ -20,6 +20,7 @@ from digits_project.jobs import lifecycle, services
 from digits_project.jobs.models import Status
 from digits_project.webhooks.models import Webhook
 from inference.download import contents
+from inference.tasks import evaluate
 from models_app import evaluations
 from models_app.pretrained import importing
 from models_app.search.search_job import Search
@@ -157,9 +158,12 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
     jobs = {kind: make() for kind, make in makers.items() if kind not in ("datasets", "models")}
     snapshot = with_snapshot(make_model(dataset))
     jobs |= {"files": dataset, "datasets": dataset, "models": snapshot.trained_model}
-    evaluations.evaluate(jobs["models"], "val", owner="ada")
+    other = evaluations.evaluate(jobs["models"], "val", owner="ada")
+    for evaluation in (other, jobs["evaluations"]):
+        evaluate(evaluation.pk)
     make_report(reports.start(dataset, "ada").pk)
     common = form_values(dataset, snapshot, digits_folder)
+    common["other"] = other.pk
     common["ids"] = f"{jobs['models'].pk},{make_model(dataset).pk}"
 
     def values(name, path):
