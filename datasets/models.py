@@ -70,6 +70,12 @@ class Dataset(Job):
     )
     of_sources = sources.SourceColumns()  # the columns folder_train, textfile_shuffle …
     seed = models.PositiveIntegerField(default=0, help_text="Decides the splits and the order of the images.")
+    # The dataset that this one revises; None if it is no revision, or that dataset was deleted.
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="revisions"
+    )
+    # Of a revision: parent_id, parent_name, first_id (the dataset that no other is before), excluded, relabelled.
+    revision = models.JSONField(default=dict, editable=False)
 
     # The result of the build.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
@@ -160,7 +166,8 @@ class Dataset(Job):
         imagedb.clear_away(self.directory)
 
     def dependents(self) -> list[Job]:
-        return [*self.trained_models.all(), *self.searches.all()]
+        unfinished = self.revisions.filter(status__in=(Status.INITIALIZED, Status.WAITING, Status.RUNNING))
+        return [*self.trained_models.all(), *self.searches.all(), *unfinished]
 
     def parts(self) -> list[Job]:
         return list(DatasetReport.objects.filter(dataset=self))

@@ -110,6 +110,41 @@ class Category:
 
 
 @dataclass(frozen=True)
+class ChangedImage:
+    """An image that two revisions of a dataset differ in, such as train/17. `before` and `after` are its categories, or
+    None. `path` is a path of the server."""
+
+    image: str
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a dataset differs in from another revision of the same images: images that it lacks, that only it has, and
+    that have another category. `categories` has their numbers in each split, before and after."""
+
+    excluded: tuple[ChangedImage, ...]
+    added: tuple[ChangedImage, ...]
+    relabelled: tuple[ChangedImage, ...]
+    categories: Sequence[Mapping[str, Any]]
+
+
+def difference_of(facts: Mapping[str, Any]) -> Difference:
+    """A difference, from the response that has it."""
+    names = {"excluded": ("category", None), "added": (None, "category"), "relabelled": ("from", "to")}
+    found = {
+        kind: tuple(
+            ChangedImage(image["image"], image["path"], *(image[name] if name else None for name in of))
+            for image in facts[kind]
+        )
+        for kind, of in names.items()
+    }
+    return Difference(**found, categories=facts["categories"])
+
+
+@dataclass(frozen=True)
 class SkippedFiles:
     """The files that a dataset does not use: how many, how many for each reason, and the first of them with the
     reason."""

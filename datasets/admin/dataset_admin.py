@@ -27,7 +27,14 @@ FOR_A_DAY = "private, max-age=86400"
 class DatasetAdmin(JobAdmin[Dataset]):
     list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
-    exclude = ("splits", "categories", "warnings", "skipped_reasons")  # the page's template shows them
+    exclude = (
+        "splits",
+        "categories",
+        "warnings",
+        "skipped_reasons",
+        "parent",
+        "revision",
+    )  # the page's template shows them
     log_file = "build.log"
     change_form_template = "admin/datasets/dataset/change_form.html"
 

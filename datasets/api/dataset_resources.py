@@ -6,6 +6,7 @@ from django.db.models import F, Func, IntegerField
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 
+from datasets import revisions
 from datasets.api.serializers import form_values
 from datasets.models import Dataset, Encoding, ResizeMode
 from datasets.sources.folder_source import SPLITS
@@ -71,6 +72,13 @@ class SkippedFiles(serializers.Serializer):
     )
 
 
+class RevisionCounts(serializers.Serializer):
+    """How a revision differs from the dataset that it revises."""
+
+    excluded = serializers.IntegerField(help_text="How many images were left out.")
+    relabelled = serializers.IntegerField(help_text="How many images got another category.")
+
+
 class DatasetDetails(DatasetResource, JobDetails):
     """A dataset with all its facts."""
 
@@ -78,6 +86,10 @@ class DatasetDetails(DatasetResource, JobDetails):
     skipped_files = serializers.SerializerMethodField()
     copies = serializers.JSONField(help_text="Exact copies among the images; {} if there are none.")
     warnings = serializers.ListField(child=serializers.CharField())
+    parent_id = serializers.SerializerMethodField(
+        help_text="The dataset that this one revises; null without one, or if it was deleted."
+    )
+    revision = serializers.SerializerMethodField(help_text="What was changed; null if it is no revision.")
     model_count = serializers.SerializerMethodField(help_text="How many models are trained on it.")
     settings = serializers.SerializerMethodField(help_text="The fields of the form that would create it again.")
 
@@ -94,6 +106,14 @@ class DatasetDetails(DatasetResource, JobDetails):
         log = dataset.directory / "build.log"
         files = log_files.lines_starting_with(log, "skipped ", MAX_SKIPPED) if dataset.skipped else []
         return {"count": dataset.skipped, "reasons": dataset.skipped_reasons, "files": files}
+
+    def get_parent_id(self, dataset) -> str | None:
+        parent = revisions.seen_parent(dataset)
+        return parent.pk if parent else None
+
+    @extend_schema_field(RevisionCounts(allow_null=True))
+    def get_revision(self, dataset):
+        return {name: dataset.revision[name] for name in ("excluded", "relabelled")} if dataset.revision else None
 
     def get_model_count(self, dataset) -> int:
         return visible(dataset.trained_models.model).filter(dataset=dataset).count()

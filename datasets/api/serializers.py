@@ -189,6 +189,8 @@ def form_values(dataset: Dataset) -> dict[str, Any]:
     """The values of the form that made the dataset. Uploaded files must be chosen again, and the server does not keep
     the paths of its own text files."""
     values = {name: getattr(dataset, name) for name in FORMS[dataset.kind]().names() if hasattr(dataset, name)}
+    if not dataset.source.is_in_forms:
+        del values["method"]  # the form begins with the settings of the images, and asks where they are
     for source in sources.sources_of(dataset.kind):
         values |= source.form_values(dataset)
     return values | {"dataset_name": dataset.name}

@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from datasets.api.dataset_resources import DatasetResourceViewSet
 from datasets.api.digits_views import DigitsDatasetViewSet, ResizeExampleForm
 from datasets.api.report_views import ReportViewSet
+from datasets.api.revision_views import DifferenceViewSet, RevisionViewSet
 from datasets.api.views import ClassificationDatasetViewSet, DatasetViewSet, GenericDatasetViewSet
 from digits_project.api.routes import action_routes, action_view
 from digits_project.jobs.api.urls import job_routes, resource_routes
@@ -43,6 +44,20 @@ urlpatterns = [
         {"get": "retrieve", "post": "create"},
         "dataset-report",
         name="Report on a dataset",
+    ),
+    *action_routes(
+        "datasets/<str:job_id>/revisions",
+        RevisionViewSet,
+        {"get": "retrieve", "post": "create"},
+        "dataset-revisions",
+        name="Revisions of a dataset",
+    ),
+    *action_routes(
+        "datasets/<str:job_id>/diff",
+        DifferenceViewSet,
+        {"get": "retrieve"},
+        "dataset-diff",
+        name="Difference of two revisions",
     ),
     path("datasets", RedirectView.as_view(query_string=True, pattern_name="home")),
     *resource_routes("datasets", DatasetResourceViewSet),

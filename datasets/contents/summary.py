@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datasets.contents import gallery
+from datasets.contents import gallery, revision_sections
 from datasets.contents.category_bars import MAX_CATEGORIES, bars_of
 from datasets.contents.report_sections import short_form
 from datasets.models import Dataset
@@ -26,6 +26,7 @@ def page_variables(dataset: Dataset) -> dict[str, Any]:
     return {
         **contents(dataset),
         **short_form(dataset),
+        **revision_sections.short_form(dataset),
         "dataset": dataset,
         "trainable": dataset.status not in (Status.ERROR, Status.ABORTED),
         "resumable": can_succeed(dataset),

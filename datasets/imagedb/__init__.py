@@ -9,6 +9,8 @@ from datasets.imagedb.images.decoding import BadImage
 from datasets.imagedb.readers.archive import check as check_archive
 from datasets.imagedb.readers.category_names import usable as usable_names
 from datasets.imagedb.readers.textfile import check as check_lists
+from datasets.imagedb.revising.changes import Changes, WrongChange
+from datasets.imagedb.revising.revise import RevisionSpec, revise
 from datasets.imagedb.spec import Built, BuiltSplit, FolderSource, Spec, TextSource
 from datasets.imagedb.store.staging import clear_away
 
@@ -17,12 +19,15 @@ __all__ = [
     "BadImage",
     "Built",
     "BuiltSplit",
+    "Changes",
     "FolderSource",
     "Prebuilt",
     "PrebuiltSpec",
     "PrebuiltSplit",
+    "RevisionSpec",
     "Spec",
     "TextSource",
+    "WrongChange",
     "build",
     "build_prebuilt",
     "check",
@@ -32,6 +37,7 @@ __all__ = [
     "check_pattern",
     "check_prebuilt",
     "clear_away",
+    "revise",
     "skipped_in_words",
     "usable_names",
 ]

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-from datasets import imagedb
 from datasets.kinds.dataset_kind import DatasetKind, describe_image
 
 
@@ -15,7 +14,7 @@ class ClassificationDatasets(DatasetKind):
     is_resized = True
 
     def build(self, dataset, report):
-        built = imagedb.build(dataset.spec(), dataset.directory, report)
+        built = dataset.source.build(dataset, report)
         return {
             "categories": built.categories,
             "splits": [

@@ -2,6 +2,7 @@
 
 from datasets.sources.folder_source import FolderMethod
 from datasets.sources.prebuilt_source import PrebuiltMethod
+from datasets.sources.revision_source import RevisionMethod
 from datasets.sources.source import (
     MAX_NAME,
     SOURCES,
@@ -18,11 +19,13 @@ from datasets.sources.textfile_source import TextfileMethod
 FOLDER = register(FolderMethod())
 TEXTFILE = register(TextfileMethod())
 PREBUILT = register(PrebuiltMethod())
+REVISION = register(RevisionMethod())
 
 __all__ = [
     "FOLDER",
     "MAX_NAME",
     "PREBUILT",
+    "REVISION",
     "SOURCES",
     "TEXTFILE",
     "Source",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Field, Model
 from rest_framework import serializers
 
+from datasets import imagedb
 from digits_project.api.forms import Form
 from digits_project.common import declarations
 
@@ -39,6 +40,7 @@ class Source:
     form: the fields that only this source has.
     columns: {name: column} of the dataset's table; a new column needs a migration.
     paths: the columns that hold paths of the server.
+    is_in_forms: whether the forms offer it; else a route of its own makes its datasets.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source:
     form: type[SourceForm] = SourceForm
     columns: Mapping[str, Field] = {}
     paths: tuple[str, ...] = ()
+    is_in_forms = True
 
     @cached_property
     def field_names(self) -> frozenset[str]:
@@ -60,6 +63,10 @@ class Source:
     def spec(self, dataset: Dataset) -> Any:
         """The value that the engine builds from: imagedb.Spec, or PrebuiltSpec for a generic kind. Raises BadInput."""
         raise NotImplementedError
+
+    def build(self, dataset: Dataset, report: Callable[[float], None]) -> imagedb.Built:
+        """Build a dataset for classification in its folder. Raises BadInput."""
+        return imagedb.build(self.spec(dataset), dataset.directory, report)
 
     def keep_files(self, dataset: Dataset, files: Mapping) -> None:
         """Copy the files of the form (`files` of create_dataset) into the new job's folder.
@@ -92,8 +99,8 @@ def register(source: Source) -> Source:
 
 
 def sources_of(kind: str) -> list[Source]:
-    """The sources that can make a dataset of this kind; the first is its form's default."""
-    return [source for source in SOURCES.values() if source.kind == kind]
+    """The sources that the form for this kind offers; the first is its default."""
+    return [source for source in SOURCES.values() if source.kind == kind and source.is_in_forms]
 
 
 def method_choices() -> list[tuple[str, str]]:
@@ -121,7 +128,7 @@ def method_field(kind: str) -> serializers.ChoiceField:
 
 def describe_sources(sources: Iterable[Source]) -> str:
     """The name and the input of each source, for help texts."""
-    return " ".join(f"{source.name}: {source.description}." for source in sources)
+    return " ".join(f"{source.name}: {source.description}." for source in sources if source.is_in_forms)
 
 
 def describe_parse(task: str, splits: list[dict], label_count: int) -> dict:

@@ -107,7 +107,8 @@ def test_a_user_cannot_change_the_job_of_another(client, all_urls, accepted_urls
     client.force_login(make_account("ugo", "user"))
     job_urls = [path for path in all_urls if re.match(r"/(jobs|datasets|models)/\d", path)]
     changed = accepted_urls(job_urls, CHANGING, is_forbidden_or_unknown)
-    creating = ("/models/<id>/evaluation", "/models/<id>/to_pretrained", "/datasets/<id>/report")
+    of_datasets = ("/datasets/<id>/report", "/datasets/<id>/revisions")
+    creating = ("/models/<id>/evaluation", "/models/<id>/to_pretrained", *of_datasets)
     new_jobs = with_suffix(*creating)  # create jobs that belong to ugo
     downloads = {path for path in READ_ONLY_POSTS_OF_JOBS if path.startswith("/models/")}
     assert {JOB_ID.sub("<id>", path) for path in changed} == new_jobs | downloads

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets import reports
+from datasets import reports, revisions
+from datasets.imagedb import Changes
 from datasets.tasks import build_dataset, make_report
 from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling import devices
@@ -51,6 +52,9 @@ PAGES = {
     "report on a dataset": "/datasets/{dataset}/report",
     "findings of a kind": "/datasets/{dataset}/report?finding=near_copies",
     "no report": "/datasets/{failed}/report",
+    "revisions of a dataset": "/datasets/{dataset}/revisions",
+    "revision of a dataset": "/datasets/{revision}",
+    "difference of two revisions": "/datasets/{revision}/diff",
     "failed dataset": "/datasets/{failed}",
     "augmentation": "/datasets/{dataset}/augment_preview",
     "new model": "/models/images/classification",
@@ -85,6 +89,9 @@ def addresses(make_dataset, make_model):
     dataset, failed = make_dataset(name="Handwritten digits"), make_dataset(name="Empty folder")
     build_dataset(dataset.pk)
     make_report(reports.start(type(dataset).objects.get(pk=dataset.pk)).pk)
+    changes = Changes(exclude=("train/3", "val/1"), relabel={"train/0": "9", "train/1": "8"})
+    revision = revisions.revise(type(dataset).objects.get(pk=dataset.pk), "ada", changes)
+    build_dataset(revision.pk)
     type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
     model = make_model(dataset, name="LeNet on digits", train_epochs=10)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5)
@@ -97,8 +104,9 @@ def addresses(make_dataset, make_model):
     add_snapshot(other, epoch=2, seed=2)
     for evaluated in (model, other):
         evaluate(evaluations.evaluate(evaluated, "val").pk)
-    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk, "other": other.pk}
-    ids |= {"evaluation": model.evaluations.get().pk, "another": other.evaluations.get().pk}
+    jobs = {"dataset": dataset, "failed": failed, "model": model, "waiting": waiting, "other": other}
+    jobs |= {"revision": revision, "evaluation": model.evaluations.get(), "another": other.evaluations.get()}
+    ids = {name: job.pk for name, job in jobs.items()}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from digits_client.resources.jobs import Fact, Job, Resource
 from digits_client.resources.reports import Report
 from digits_client.resources.uploads import Uploads
-from digits_client.results import Category, SkippedFiles, record, sequence, table
+from digits_client.results import Category, Difference, SkippedFiles, difference_of, optional, record, sequence, table
 
 
 class Dataset(Job):
@@ -31,12 +32,37 @@ class Dataset(Job):
     skipped = Fact(int)
     skipped_files = Fact(record(SkippedFiles))
     warnings = Fact(sequence(str))
+    parent_id = Fact(optional(str))
     model_count = Fact(int)
     settings = Fact(table)
 
     def report(self) -> Report:
         """The report on what spoils the dataset, which a worker makes unless it exists; wait() waits for it."""
         return Report(self._connection, self._connection.json("POST", f"/datasets/{self.id}/report.json", fields={}))
+
+    # --- revisions ----------------------------------------------------------------------------------------------------
+    def revise(self, exclude: Iterable[str] = (), relabel: Mapping[str, str] | None = None, name: str = "") -> Dataset:
+        """Make a new dataset of this one's records, without the images of `exclude`, and with the categories of
+        `relabel`: {"train/17": "cat"}. An image is named by its split and the number of its record. wait() waits."""
+        relabelled = "\n".join(f"{image}={category}" for image, category in (relabel or {}).items())
+        fields = {"exclude": "\n".join(exclude), "relabel": relabelled, "dataset_name": name}
+        return Dataset(
+            self._connection, self._connection.json("POST", f"{self._address}/revisions.json", fields=fields)
+        )
+
+    def revisions(self) -> list[Dataset]:
+        """The datasets that were made of this one's records, the oldest first."""
+        found = self._connection.json("GET", f"{self._address}/revisions.json")["revisions"]
+        return [Dataset(self._connection, facts) for facts in found]
+
+    def difference(self, before: Dataset | str | None = None) -> Difference:
+        """What this dataset differs in from the one that it revises, or from another revision of the same images."""
+        params = {"before": before.id if isinstance(before, Dataset) else before} if before else {}
+        return difference_of(self._connection.json("GET", f"{self._address}/diff.json", params=params))
+
+    @property
+    def _address(self) -> str:
+        return f"/datasets/{self.facts['id']}"
 
 
 class Datasets(Resource[Dataset]):

@@ -1,16 +1,9 @@
-"""Reads and writes record files: dmlc RecordIO with MXNet's image header, which MXNet's own readers can read too.
-
-A record consists of one or more parts. A part is MAGIC, a word with a 3-bit flag and a 29-bit length, and the data,
-padded to four bytes. Data with MAGIC at a multiple of four bytes is split there, and that MAGIC is left out. The flag
-is 0 for a record of one part, else 1 for the first, 2 for middle and 3 for the last part. The data is: flag, label,
-id, id2, payload. `NAME.idx` beside `NAME.rec` lists "id<tab>offset" of every record.
-"""
+"""Reads and writes record files, which MXNet's own readers can read too; record_format describes them."""
 
 from __future__ import annotations
 
 import logging
 import os
-import struct
 from array import array
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -19,18 +12,29 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.imagedb.store.record_format import (
+    FIRST,
+    HEADER,
+    LABEL,
+    LABEL_AND_ID,
+    LABEL_AT,
+    LAST,
+    LENGTH_BITS,
+    MAGIC,
+    MIDDLE,
+    PART,
+    WHOLE,
+    framed,
+    index_path,
+    padded,
+    parsed_index,
+    record_ends,
+)
 from digits_project.common.errors import BadInput, DamagedFile
 
 log = logging.getLogger(__name__)
 
 SHOWN_PARTS = 2  # parts of a path in messages: the job's id and the file's name
-MAGIC = struct.pack("<I", 0xCED7230A)
-_PART = struct.Struct("<4sI")
-_HEADER = struct.Struct("<IfQQ")
-_LABEL = struct.Struct("<f")
-_LABEL_AT = _PART.size + 4
-_LENGTH_BITS = 29
-_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _CLOSED = -1  # instead of a descriptor
 _REMEDY = "Build the dataset again."
 _SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be reported, stays short
@@ -75,13 +79,20 @@ class RecordWriter:
     def write(self, label: float | np.ndarray, payload: bytes) -> None:
         """Append one record; its id is its number, from 0. A label of several numbers is an array of one dimension."""
         if isinstance(label, np.ndarray):
-            header = _HEADER.pack(len(label), 0, len(self._offsets), 0) + label.astype("<f4").tobytes()
+            header = HEADER.pack(len(label), 0, len(self._offsets), 0) + label.astype("<f4").tobytes()
         else:
-            header = _HEADER.pack(0, label, len(self._offsets), 0)
+            header = HEADER.pack(0, label, len(self._offsets), 0)
         data = header + payload
-        if len(data) >= 1 << _LENGTH_BITS:
-            raise ValueError(f"A record holds fewer than {1 << _LENGTH_BITS} bytes, but this one has {len(data)}")
-        record = _framed(data) if MAGIC in data else _framed_as_one(data)
+        if len(data) >= 1 << LENGTH_BITS:
+            raise ValueError(f"A record holds fewer than {1 << LENGTH_BITS} bytes, but this one has {len(data)}")
+        self._append(framed(data))
+
+    def copy(self, record: bytearray, label: float) -> None:
+        """Append a record of another file, as RecordReader.record() returns it, with this label and a new id."""
+        LABEL_AND_ID.pack_into(record, LABEL_AT, label, len(self._offsets))
+        self._append(record)
+
+    def _append(self, record: bytes | bytearray) -> None:
         self._file.write(record)
         self._offsets.append(self._position)
         self._position += len(record)
@@ -93,8 +104,8 @@ class RecordWriter:
         self._file.flush()
         descriptor = self._file.fileno()
         for offset in self._offsets:
-            (label,) = _LABEL.unpack(os.pread(descriptor, _LABEL.size, offset + _LABEL_AT))
-            os.pwrite(descriptor, _LABEL.pack(labels[int(label)]), offset + _LABEL_AT)
+            (label,) = LABEL.unpack(os.pread(descriptor, LABEL.size, offset + LABEL_AT))
+            os.pwrite(descriptor, LABEL.pack(labels[int(label)]), offset + LABEL_AT)
             tick()
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -135,7 +146,7 @@ class RecordReader:
         try:
             self._size = os.fstat(self._descriptor).st_size
             self.offsets = self._load_offsets()
-            self._ends = _ends(self.offsets, self._size)
+            self._ends = record_ends(self.offsets, self._size)
             self._check_last()
         except BaseException:
             self.close()
@@ -155,18 +166,30 @@ class RecordReader:
         """The labels (float32, n) and the payload of a record with any number of labels."""
         return self._record(number)[:2]
 
+    def record(self, number: int) -> bytearray:
+        """The bytes of a record as they stand in the file."""
+        offset, end = int(self.offsets[number]), int(self._ends[number])
+        record = os.pread(self._descriptor, end - offset, offset)
+        self._unframed(record, offset)
+        return bytearray(record)
+
+    def all_labels(self) -> np.ndarray:
+        """The label of every record of a file with one label a record, float32."""
+        heads = (os.pread(self._descriptor, LABEL.size, offset + LABEL_AT) for offset in self.offsets.tolist())
+        return np.frombuffer(b"".join(heads), "<f4")
+
     def _record(self, number):
         offset, end = int(self.offsets[number]), int(self._ends[number])
         record = os.pread(self._descriptor, end - offset, offset)
         data = self._unframed(record, offset)
-        if len(data) < _HEADER.size:
+        if len(data) < HEADER.size:
             raise self._damaged(f"the record at byte {offset} has no header")
-        flag, label, _, _ = _HEADER.unpack_from(data)
+        flag, label, _, _ = HEADER.unpack_from(data)
         if not flag:
-            return np.array([label], np.float32), data[_HEADER.size :], False
-        if flag > (len(data) - _HEADER.size) // 4:
+            return np.array([label], np.float32), data[HEADER.size :], False
+        if flag > (len(data) - HEADER.size) // 4:
             raise self._damaged(f"the record at byte {offset} is too short for its {flag} labels")
-        return np.frombuffer(data, "<f4", flag, _HEADER.size), data[_HEADER.size + 4 * flag :], True
+        return np.frombuffer(data, "<f4", flag, HEADER.size), data[HEADER.size + 4 * flag :], True
 
     def __enter__(self) -> RecordReader:
         return self
@@ -197,7 +220,7 @@ class RecordReader:
         path = index_path(self.path)
         if not path.exists():
             raise damaged(path, f"does not exist; it is the index of {self.path.name}. {_REMEDY}")
-        rows = _parsed_index(path.read_bytes())
+        rows = parsed_index(path.read_bytes())
         if rows is None:
             raise damaged(path, f"is not an index of records. {_REMEDY}")
         offsets = rows[:, 1].copy()
@@ -217,18 +240,18 @@ class RecordReader:
         """The data of a record, from its bytes `record`, which start at byte `offset` of the file."""
         parts: list[bytes] = []
         position, flag = 0, None
-        while flag not in (_WHOLE, _LAST):
-            if position + _PART.size > len(record):
+        while flag not in (WHOLE, LAST):
+            if position + PART.size > len(record):
                 raise self._damaged(f"the record at byte {offset} is cut short")
-            magic, word = _PART.unpack_from(record, position)
-            flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
-            if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
+            magic, word = PART.unpack_from(record, position)
+            flag, length = word >> LENGTH_BITS, word & ((1 << LENGTH_BITS) - 1)
+            if magic != MAGIC or flag not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):
                 raise self._damaged(f"no record begins at byte {offset + position}")
-            position += _PART.size
-            if position + _padded(length) > len(record):
+            position += PART.size
+            if position + padded(length) > len(record):
                 raise self._damaged(f"the record at byte {offset} is cut short")
             parts.append(record[position : position + length])
-            position += _padded(length)
+            position += padded(length)
         return parts[0] if len(parts) == 1 else MAGIC.join(parts)
 
     def _damaged(self, what):
@@ -243,58 +266,16 @@ def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:
     parts: list[bytes] = []
     flag, start = None, file.tell()
     size = os.fstat(file.fileno()).st_size
-    while flag not in (_WHOLE, _LAST):
-        head = file.read(_PART.size)
-        if len(head) < _PART.size:
+    while flag not in (WHOLE, LAST):
+        head = file.read(PART.size)
+        if len(head) < PART.size:
             raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
-        magic, word = _PART.unpack(head)
-        flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
-        if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
-            raise BadInput(f"{path} is damaged: no record begins at byte {file.tell() - _PART.size}.")
+        magic, word = PART.unpack(head)
+        flag, length = word >> LENGTH_BITS, word & ((1 << LENGTH_BITS) - 1)
+        if magic != MAGIC or flag not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):
+            raise BadInput(f"{path} is damaged: no record begins at byte {file.tell() - PART.size}.")
         if file.tell() + length > size:
             raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
         parts.append(b"" if only_skip else file.read(length))
-        file.seek(_padded(length) - (0 if only_skip else length), os.SEEK_CUR)
+        file.seek(padded(length) - (0 if only_skip else length), os.SEEK_CUR)
     return b"" if only_skip else MAGIC.join(parts)
-
-
-def index_path(path: Path) -> Path:
-    return path.with_suffix(".idx")
-
-
-def _padded(length):
-    return (length + 3) & ~3
-
-
-def _framed_as_one(data):
-    """The record of data without MAGIC."""
-    return b"%b%b%b" % (_PART.pack(MAGIC, len(data)), data, bytes(-len(data) % 4))
-
-
-def _framed(data):
-    pieces, start = [], 0
-    found = data.find(MAGIC)
-    while found >= 0:
-        if found % 4 == 0:
-            pieces += [_PART.pack(MAGIC, (_MIDDLE if start else _FIRST) << _LENGTH_BITS | found - start)]
-            pieces += [data[start:found]]
-            start = found + len(MAGIC)
-        found = data.find(MAGIC, found + 1)
-    flag = _LAST if start else _WHOLE
-    pieces += [_PART.pack(MAGIC, flag << _LENGTH_BITS | len(data) - start), data[start:]]
-    pieces += [bytes(_padded(len(data)) - len(data))]
-    return b"".join(pieces)
-
-
-def _parsed_index(text):
-    """The (number, offset) pairs of an .idx file, int64, N×2; None if any line is not two whole numbers."""
-    if text.translate(None, b"0123456789\t\r\n"):
-        return None
-    numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)
-    return numbers.reshape(-1, 2) if len(numbers) % 2 == 0 else None
-
-
-def _ends(offsets, size):
-    """The end of each record: the start of the next one in the file, in any order of the index."""
-    borders = np.append(np.sort(offsets), size)
-    return borders[np.searchsorted(borders, offsets, side="right")]

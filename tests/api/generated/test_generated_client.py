@@ -201,6 +201,9 @@ def form_values(dataset, snapshot, digits_folder):
     return {
         "dataset": dataset.pk,
         "dataset_name": "d",
+        "exclude": ["train/0"],
+        "relabel": {},
+        "before": dataset.pk,
         "model_name": "m",
         "job_name": "j",
         "group_name": "g",

@@ -1,0 +1,173 @@
+"""Builds the databases of a revision: copies records of another dataset, and recomputes what depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb.build_log import BuildLog, named
+from datasets.imagedb.encode import SIZES_SUFFIX
+from datasets.imagedb.images.depth import FULL_RANGE
+from datasets.imagedb.progress import BuildProgress
+from datasets.imagedb.revising import record_of_changes
+from datasets.imagedb.revising.changes import Changes, RevisedSplit, emptied, labels_of, revised
+from datasets.imagedb.revising.revised_mean import revised_mean
+from datasets.imagedb.spec import Built, BuiltSplit
+from datasets.imagedb.store.mean import save_mean
+from datasets.imagedb.store.records import RecordReader, RecordWriter, damaged
+from datasets.imagedb.store.staging import staged
+from digits_project.common.digests import State, remembered_sha256
+from digits_project.common.errors import BadInput
+
+_COPY_BYTES = 4 << 20
+_MEAN = ("mean.npy", "mean.png")
+_GONE = "The dataset that this one revises was deleted, so its images can't be copied any more."
+
+
+@dataclass(frozen=True)
+class RevisionSpec:
+    """A revision to build. `source` is the folder of the other dataset, which is only read.
+
+    splits: the names of its splits. digests: {file: SHA-256} of its files; those without one are not checked.
+    white_level: the 16-bit sample value that became 255 when it was built.
+    """
+
+    source: Path
+    splits: Sequence[str]
+    categories: Sequence[str]
+    changes: Changes
+    digests: Mapping[str, str] = field(default_factory=dict)
+    white_level: int = FULL_RANGE
+
+
+def revise(spec: RevisionSpec, directory: Path, report: Callable[[float], None]) -> Built:
+    """Write the databases of a revision into `directory`, as build() does. Raises BadInput, and DamagedFile for files
+    of the other dataset that are missing or damaged."""
+    progress = BuildProgress(report)
+    try:
+        with staged(directory) as aside:
+            with BuildLog(aside / "build.log") as log:
+                built = _Revision(spec, aside, log, progress).run()
+            progress.finish()
+    except (FileNotFoundError, BadInput):
+        if not spec.source.is_dir():
+            raise BadInput(_GONE) from None
+        raise
+    return built
+
+
+class _Revision:
+    """One build of a revision, into a staging folder."""
+
+    def __init__(self, spec: RevisionSpec, directory: Path, log: BuildLog, progress: BuildProgress):
+        self._spec = spec
+        self._directory = directory
+        self._log = log
+        self._progress = progress
+        self._copied = 0
+
+    def run(self) -> Built:
+        spec = self._spec
+        self._check_source()
+        splits = revised(labels_of(spec.source, spec.splits), spec.categories, spec.changes)
+        self._count = sum(len(split.before) for split in splits)
+        paths = {split.name: self._write(split) for split in splits}
+        (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in spec.categories), encoding="utf-8")
+        mean = self._write_mean(splits)
+        for name in emptied(splits, spec.categories):
+            self._log.warn(f"The category {name} has no image for training any more. It is kept.")
+        record_of_changes.write(self._directory, spec.source, splits, spec.categories, paths)
+        built = [BuiltSplit(split.name, split.entries, split.per_category(len(spec.categories))) for split in splits]
+        self._summarise(splits)
+        pixel = [float(value) for value in mean.mean(axis=(0, 1))]
+        return Built(list(spec.categories), built, 0, self._log.warnings, pixel, white_level=spec.white_level)
+
+    def _check_source(self) -> None:
+        """Raise DamagedFile unless the files to copy are what the other build wrote."""
+        for split in self._spec.splits:
+            for name in (f"{split}.rec", f"{split}.idx", f"{split}.txt"):
+                path, wanted = self._spec.source / name, self._spec.digests.get(name)
+                if wanted and not path.exists():
+                    raise damaged(path, "is missing.")
+                if wanted and remembered_sha256(path, State.of(path), self._progress.tick) != wanted:
+                    raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
+
+    def _write(self, split: RevisedSplit) -> dict[int, str]:
+        """Write the files of a split. Returns the paths of the images that change, by their number before."""
+        if split.is_changed:
+            self._write_records(split)
+        else:
+            for suffix in (".rec", ".idx"):
+                self._copy(f"{split.name}{suffix}")
+        self._copied += len(split.before)
+        self._write_sizes(split)
+        return self._write_list(split)
+
+    def _write_records(self, split: RevisedSplit) -> None:
+        labels, numbers = split.after.tolist(), np.flatnonzero(split.is_kept).tolist()
+        path = self._spec.source / f"{split.name}.rec"
+        with RecordReader(path) as reader, RecordWriter(self._directory / path.name) as writer:
+            for number in numbers:
+                writer.copy(reader.record(number), labels[number])
+                self._progress.at((self._copied + number) / self._count)
+
+    def _write_sizes(self, split: RevisedSplit) -> None:
+        name = f"{split.name}{SIZES_SUFFIX}"
+        if (self._spec.source / name).exists():  # datasets of earlier versions lack it
+            sizes = np.fromfile(self._spec.source / name, "<u2").reshape(-1, 2)
+            sizes[split.is_kept].tofile(self._directory / name)
+
+    def _write_list(self, split: RevisedSplit) -> dict[int, str]:
+        """Write NAME.txt, if the other dataset has it. Returns paths as _write() does."""
+        source = self._spec.source / f"{split.name}.txt"
+        paths: dict[int, str] = {}
+        if not source.exists():
+            return paths
+        columns = zip(split.is_kept.tolist(), split.before.tolist(), split.after.tolist(), strict=True)
+        with source.open("rb") as lines, (self._directory / source.name).open("wb") as kept_lines:
+            for number, (line, row) in enumerate(zip_longest(lines, columns)):
+                if line is None or row is None:
+                    raise damaged(source, "does not have one line for each record.")
+                is_kept, before, after = row
+                if is_kept and before == after:
+                    kept_lines.write(line)
+                    continue
+                path = line.rpartition(b" ")[0]
+                paths[number] = path.decode("utf-8", "replace")
+                if is_kept:
+                    kept_lines.write(b"%b %d\n" % (path, after))
+                self._progress.tick()
+        return paths
+
+    def _write_mean(self, splits: Sequence[RevisedSplit]) -> np.ndarray:
+        """Write the mean image, and return it: float64, H×W×C."""
+        train = next(split for split in splits if split.name == "train")
+        files = [self._spec.source / name for name in _MEAN]
+        mean = revised_mean(self._spec.source, train, self._progress.tick)
+        if train.is_kept.all() and all(file.exists() for file in files):
+            for file in files:
+                self._copy(file.name)
+        else:
+            save_mean(mean, *(self._directory / name for name in _MEAN))
+        return mean
+
+    def _copy(self, name: str) -> None:
+        """Copy a file of the other dataset. A link would do, but a backup or a quota would count it twice anyway."""
+        with (self._spec.source / name).open("rb") as source, (self._directory / name).open("wb") as target:
+            while block := source.read(_COPY_BYTES):
+                target.write(block)
+                self._progress.tick()
+
+    def _summarise(self, splits: Sequence[RevisedSplit]) -> None:
+        categories = self._spec.categories
+        self._log.note(f"made of the records of {self._spec.source.name}")
+        self._log.note(f"{len(categories)} categories: {named(list(categories))}")
+        for split in splits:
+            self._log.note(
+                f"{split.name}: {split.entries} images, {len(split.excluded)} left out, "
+                f"{np.count_nonzero(split.is_kept & (split.before != split.after))} with another category"
+            )

@@ -1,0 +1,145 @@
+"""Makes revisions of datasets, and compares them."""
+
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+
+from datasets import imagedb, kinds, services
+from datasets.imagedb.revising import record_of_changes
+from datasets.imagedb.revising.changes import RevisedSplit, labels_of, revised
+from datasets.imagedb.revising.comparing import Side, compare
+from datasets.models import Dataset
+from datasets.sources import REVISION
+from datasets.sources.revision_source import CHANGES
+from digits_project.accounts.viewer import without_paths
+from digits_project.common.errors import BadInput, DamagedFile, Gone
+from digits_project.jobs.models import Status
+from digits_project.jobs.visibility import find_visible, visible
+
+MAX_NAME = 230  # characters of a parent's name in that of its revision
+# The columns that a revision has from its parent.
+TAKEN_OVER = (
+    *("kind", "resize_channels", "resize_width", "resize_height", "resize_mode", "encoding"),
+    *("alpha_background", "depth", "split_groups", "seed", "group_name"),
+)
+_NUMBERED = re.compile(r", revision \d+$")
+
+
+class CanNotRevise(Exception):
+    """The dataset is in no state in which it can be revised or compared; the text says why."""
+
+
+def revise(dataset: Dataset, owner: str, changes: imagedb.Changes, name: str = "") -> Dataset:
+    """Make a revision of a dataset, which an io worker then builds from the records of this one.
+
+    Raises CanNotRevise, BadInput, ValidationError for wrong changes, LimitReached, or Gone.
+    """
+    refuse(dataset)
+    splits = planned(dataset, changes)
+    with transaction.atomic():
+        if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk, status=Status.DONE).exists():
+            raise Gone
+        first_id = first_of(dataset)
+        return services.create_dataset(
+            owner,
+            files={CHANGES: changes},
+            name=name or _next_name(dataset, first_id),
+            method=REVISION.name,
+            parent=dataset,
+            revision={
+                "parent_id": dataset.pk,
+                "parent_name": dataset.name,
+                "first_id": first_id,
+                "excluded": sum(len(split.excluded) for split in splits),
+                "relabelled": sum(len(split.relabelled) for split in splits),
+            },
+            **{column: getattr(dataset, column) for column in TAKEN_OVER},
+        )
+
+
+def refuse(dataset: Dataset) -> None:
+    """Raise BadInput if datasets of its kind have no revisions, or CanNotRevise unless it is Done."""
+    if dataset.kind != kinds.CLASSIFICATION:
+        raise BadInput(
+            f"{dataset.name} is a {dataset.TYPE}; only image classification datasets can be revised, because only "
+            "their images have categories."
+        )
+    if dataset.status != Status.DONE:
+        raise CanNotRevise(f"{dataset.name} is {dataset.status}; a dataset can be revised when it is Done.")
+
+
+def planned(dataset: Dataset, changes: imagedb.Changes) -> list[RevisedSplit]:
+    """The splits of a dataset after changes. Raises ValidationError for wrong changes."""
+    labels = labels_of(dataset.directory, [split["name"] for split in dataset.splits])
+    try:
+        return revised(labels, dataset.category_names, changes)
+    except imagedb.WrongChange as wrong:
+        raise ValidationError({wrong.field: str(wrong)}) from wrong
+
+
+def preview(dataset: Dataset, changes: imagedb.Changes) -> dict[str, Any]:
+    """What a revision with these changes would differ in, as JSON values. Raises as revise() does."""
+    refuse(dataset)
+    return record_of_changes.described(planned(dataset, changes), dataset.category_names, {})
+
+
+def revisions_of(dataset: Dataset) -> QuerySet[Dataset]:
+    """The revisions of a dataset that the user may see, the oldest first."""
+    return visible(Dataset).filter(parent=dataset).order_by("created_at")
+
+
+def relatives(dataset: Dataset) -> QuerySet[Dataset]:
+    """The other datasets that the user may see and that can be compared with this one, the oldest first."""
+    first_id = first_of(dataset)
+    rows = visible(Dataset).filter(status=Status.DONE)
+    related = rows.filter(revision__first_id=first_id) | rows.filter(pk=first_id)
+    return related.exclude(pk=dataset.pk).order_by("created_at")
+
+
+def seen_parent(dataset: Dataset) -> Dataset | None:
+    """The dataset that this one revises, if it is there and the user may see it."""
+    return find_visible(dataset.parent_id, Dataset) if dataset.parent_id else None
+
+
+def difference(dataset: Dataset, other: Dataset | None = None) -> dict[str, Any]:
+    """What a dataset differs in from another revision, by default from the one that it revises, even if that was
+    deleted. Raises CanNotRevise, BadInput or DamagedFile."""
+    for one in (dataset, *([other] if other else ())):
+        if one.status != Status.DONE:
+            raise CanNotRevise(f"{one.name} is {one.status}; revisions can be compared when they are Done.")
+    if other is None:
+        found = _stored(dataset) | {"added": []}
+        is_seen = dataset.parent_id is None or seen_parent(dataset)
+        about = {f"before_{name}": dataset.revision[f"parent_{name}"] if is_seen else "" for name in ("id", "name")}
+    else:
+        if first_of(dataset) != first_of(other):
+            raise BadInput(f"{dataset.name} and {other.name} are not revisions of one dataset.")
+        found = compare(_side(other), _side(dataset))
+        about = {"before_id": other.pk, "before_name": other.name}
+    return {"dataset_id": dataset.pk, **about, **without_paths(found)}
+
+
+def first_of(dataset: Dataset) -> str:
+    """The id of the dataset that was built from images, of which this one is a revision, or itself."""
+    return dataset.revision.get("first_id", dataset.pk)
+
+
+def _stored(dataset: Dataset) -> dict[str, Any]:
+    if not dataset.revision:
+        raise BadInput(f"{dataset.name} is no revision of another dataset; name the one to compare it with.")
+    try:
+        return record_of_changes.read(dataset.directory)
+    except (OSError, ValueError) as gone:
+        raise DamagedFile(f"{dataset.pk}/{record_of_changes.CHANGES} can't be read; restore it.") from gone
+
+
+def _side(dataset: Dataset) -> Side:
+    return Side(dataset.directory, [split["name"] for split in dataset.splits], dataset.category_names)
+
+
+def _next_name(dataset: Dataset, first_id: str) -> str:
+    number = Dataset.objects.filter(revision__first_id=first_id).count() + 1
+    return f"{_NUMBERED.sub('', dataset.name)[:MAX_NAME]}, revision {number}"

@@ -1,0 +1,163 @@
+"""Revisions of a dataset: what their databases hold, what they say of their changes, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from datasets import integrity
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.store.records import RecordReader
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
+from digits_project.common.errors import HasDependents
+from digits_project.jobs import services
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+BROWSER = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def revise(client):
+    """A function that posts changes of a dataset, builds the revision, and returns it."""
+
+    def revise(dataset, **changes):
+        response = client.post(f"/datasets/{dataset.pk}/revisions.json", changes, content_type="application/json")
+        assert response.status_code == 200, response.content
+        build_dataset(response.json()["id"])
+        return Dataset.objects.get(pk=response.json()["id"])
+
+    return revise
+
+
+def records(dataset, split):
+    with RecordReader(dataset.directory / f"{split}.rec") as reader:
+        return [reader[number] for number in range(len(reader))]
+
+
+def lines(dataset, split):
+    return (dataset.directory / f"{split}.txt").read_text().splitlines()
+
+
+def test_a_revision_has_the_other_records_in_their_order_with_the_new_labels(built_dataset, revise):
+    old, old_lines = records(built_dataset, "train"), lines(built_dataset, "train")
+    target = 3 if old[7][0] != 3 else 4
+    revision = revise(built_dataset, exclude=["train/0", "train/5", "val/2"], relabel={"train/7": str(target)})
+    wanted = [(target if number == 7 else label, payload) for number, (label, payload) in enumerate(old)]
+    wanted = [record for number, record in enumerate(wanted) if number not in (0, 5)]
+    assert (revision.status, revision.error) == ("Done", "")
+    assert records(revision, "train") == wanted
+    assert len(records(revision, "val")) == built_dataset.entries("val") - 1
+    assert lines(revision, "train")[5] == f"{old_lines[7].rpartition(' ')[0]} {target}"
+    assert [int(line.rpartition(" ")[2]) for line in lines(revision, "train")] == [label for label, _ in wanted]
+    assert revision.splits[0]["per_category"] == np.bincount([int(label) for label, _ in wanted]).tolist()
+    assert (revision.categories, revision.parent) == (built_dataset.categories, built_dataset)
+    integrity.check_dataset(revision, ["train", "val"], lambda: None, mean=True)
+    integrity.check_mean(revision)
+
+
+def test_a_revision_has_the_mean_that_a_build_of_its_images_would_have(built_dataset, revise):
+    few = revise(built_dataset, exclude=["train/0", "train/1"])
+    many = revise(built_dataset, exclude=[f"train/{number}" for number in range(70)])
+    for revision in (few, many):
+        with RecordReader(revision.directory / "train.rec") as reader:
+            decoded = [decode_record(reader[number][1]) for number in range(len(reader))]
+        mean = np.mean(decoded, axis=0, dtype=np.float64).transpose(2, 0, 1)
+        assert np.array_equal(np.load(revision.directory / "mean.npy"), mean.astype(np.float32))
+
+
+def test_the_difference_of_a_revision_is_there_after_its_parent_is_deleted(built_dataset, revise, client):
+    path = lines(built_dataset, "train")[5].rpartition(" ")[0]
+    category = built_dataset.categories[int(records(built_dataset, "train")[5][0])]
+    other = "3" if category != "3" else "4"
+    revision = revise(built_dataset, exclude=["train/5"])
+    again = revise(built_dataset, relabel={"train/5": other})
+    services.delete(built_dataset)
+    found = client.get(f"/datasets/{revision.pk}/diff.json").json()
+    image = {"image": "train/5", "path": path}
+    assert found["excluded"] == [image | {"category": category}]
+    assert (found["before_id"], found["before_name"], found["relabelled"]) == (built_dataset.pk, "digits", [])
+    counts = next(row for row in found["categories"] if row["category"] == category)
+    assert counts["before"]["train"] - counts["after"]["train"] == 1
+    between = client.get(f"/datasets/{revision.pk}/diff.json?before={again.pk}").json()
+    assert between["excluded"] == [image | {"category": other}]
+    assert client.get(f"/datasets/{again.pk}/diff.json").json()["relabelled"] == [
+        image | {"from": category, "to": other}
+    ]
+    page = client.get(f"/datasets/{revision.pk}/diff", headers=BROWSER).content.decode()
+    assert path in page
+    assert "digits, which was deleted" in client.get(f"/datasets/{revision.pk}", headers=BROWSER).content.decode()
+
+
+def test_revisions_of_revisions_are_compared_image_by_image(built_dataset, revise, client):
+    first = revise(built_dataset, exclude=["train/0", "val/3"])
+    second = revise(first, exclude=["train/0", "train/4"])  # train/1 and train/5 of the dataset
+    found = client.get(f"/datasets/{second.pk}/diff.json?before={built_dataset.pk}").json()
+    assert [image["image"] for image in found["excluded"]] == ["train/0", "train/1", "train/5", "val/3"]
+    back = client.get(f"/datasets/{built_dataset.pk}/diff.json?before={second.pk}").json()
+    assert [image["image"] for image in back["added"]] == ["train/0", "train/1", "train/5", "val/3"]
+    assert (first.name, second.name) == ("digits, revision 1", "digits, revision 2")
+    assert client.get(f"/datasets/{first.pk}/revisions.json").json()["revisions"] == [
+        {"id": second.pk, "name": second.name, "status": "Done", "excluded": 2, "relabelled": 0}
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes, field, message",
+    [
+        ({"exclude": ["train/999", "dev/1", "train/-1"]}, "exclude", "There is no image train/999, dev/1, train/-1"),
+        ({"relabel": {"train/1": "fish"}}, "relabel", "The dataset has no category fish. Its categories are 0, 1, 2"),
+        ({"exclude": ["val/1"], "relabel": {"val/1": "3"}}, "relabel", "given another category: val/1"),
+        ({"exclude": [f"val/{number}" for number in range(30)]}, "exclude", "No image of the split val would be left"),
+        ({"exclude": ["train/1", "train/1"]}, "exclude", "Named twice: train/1"),
+        ({"exclude": {"train": 1}}, "exclude", "Send a list of images. Write an image as train/17"),
+        ({"relabel": "train/3"}, "relabel", "train/3 is not of the form train/17=cat"),
+        ({"relabel": {f"train/{number}": "1" for number in range(90)}}, "exclude", "a classifier needs two"),
+        ({}, "exclude", "Nothing would change"),
+    ],
+)
+def test_changes_that_cannot_be_made_are_refused(built_dataset, client, changes, field, message):
+    response = client.post(
+        f"/datasets/{built_dataset.pk}/revisions.json", json.dumps(changes), content_type="application/json"
+    )
+    assert response.status_code == 400
+    [error] = response.json()["errors"]
+    assert error["field"] == field
+    assert message in error["message"]
+    assert Dataset.objects.count() == 1
+
+
+def test_a_dataset_cannot_be_deleted_while_it_is_revised(built_dataset, client):
+    address = f"/datasets/{built_dataset.pk}/revisions.json"
+    made = client.post(address, {"exclude": "train/1 train/2", "relabel": "train/3=4\nval/1=2"}).json()
+    with pytest.raises(HasDependents, match="digits, revision 1"):
+        services.delete(built_dataset)
+    Dataset.objects.filter(pk=built_dataset.pk).delete()  # as an operator in the database
+    build_dataset(made["id"])
+    revision = Dataset.objects.get()
+    assert (revision.status, revision.parent) == ("Error", None)
+    assert revision.error == "digits, which this dataset revises, was deleted, so its images can't be copied."
+
+
+def test_a_dataset_whose_files_are_damaged_is_not_revised(built_dataset, client):
+    made = client.post(f"/datasets/{built_dataset.pk}/revisions.json", {"exclude": "train/1"}).json()
+    damaged = built_dataset.directory / "val.rec"
+    content = bytearray(damaged.read_bytes())
+    content[100] ^= 1
+    damaged.write_bytes(content)
+    build_dataset(made["id"])
+    revision = Dataset.objects.get(pk=made["id"])
+    assert revision.status == "Error"
+    assert "val.rec is damaged" in revision.error
+    assert not list(revision.directory.glob("*.rec"))
+
+
+def test_only_datasets_for_classification_that_are_done_are_revised(make_dataset, client):
+    waiting = make_dataset()
+    response = client.post(f"/datasets/{waiting.pk}/revisions.json", {"exclude": "train/1"})
+    assert response.status_code == 409
+    assert "digits is Waiting; a dataset can be revised when it is Done" in response.content.decode()
+    Dataset.objects.update(kind="generic")
+    response = client.post(f"/datasets/{waiting.pk}/revisions.json", {"exclude": "train/1"})
+    assert response.status_code == 400
+    assert "only image classification datasets can be revised" in response.content.decode()
