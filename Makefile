@@ -18,7 +18,7 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment torch demo run screenshots test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy gpu-check scale docker-check clean
+.PHONY: help environment torch demo run screenshots test test-torch quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy gpu-check scale docker-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -35,8 +35,11 @@ demo: environment ## from nothing to a trained classifier, in one command
 run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 	@exec $(PYTHON) -m digits_project.stack
 
-test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
-	@$(PYTHON) -m pytest $(SHARED_OUT)
+test: environment ## all tests but those of test-torch, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
+	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not torch"
+
+test-torch: environment torch ## the tests that need PyTorch, five minutes
+	@$(PYTHON) -m pytest $(SHARED_OUT) -m torch
 
 quick: environment ## tests without a browser, without training and without the mark slow: a first verdict
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow"

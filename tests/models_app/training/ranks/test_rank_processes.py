@@ -92,17 +92,14 @@ def test_a_training_of_two_ranks_resumes_with_one(trainings, resumed):
     assert val_losses(resumed[1]) == pytest.approx(val_losses(trainings[2])[1:], abs=1e-5)
 
 
-@pytest.fixture(scope="module")
-def endless(dataset, tmp_path_factory):
-    """Three trainings of two ranks that have written a snapshot and would take hours."""
+@pytest.fixture
+def endless(dataset, tmp_path):
+    """A training of two ranks that has written a snapshot and would take hours."""
     fields = FIELDS | {"epochs": 1e5, "snapshot_interval": 2.0, "early_stop_patience": 0, "mixup": 0.0}
-    folder = tmp_path_factory.mktemp("endless")
-    started = [RankTraining(rank_config(dataset, folder / str(number), 2, **fields)) for number in range(3)]
-    for training in started:
-        training.await_event("snapshot")
-    yield started
-    for training in started:
-        training.kill()
+    training = RankTraining(rank_config(dataset, tmp_path, 2, **fields))
+    training.await_event("snapshot")
+    yield training
+    training.kill()
 
 
 def assert_all_end_within(ranks, seconds):
@@ -111,25 +108,25 @@ def assert_all_end_within(ranks, seconds):
 
 
 def test_a_killed_rank_ends_the_others_and_is_reported(endless):
-    first, second = endless[0].ranks()
+    first, second = endless.ranks()
     second.kill()
-    assert endless[0].wait() == LOST
+    assert endless.wait() == LOST
     assert_all_end_within([first, second], 1)
-    [error] = events_of_kind(endless[0].events(), "error")
+    [error] = events_of_kind(endless.events(), "error")
     assert error["blame"] == "rank"
     assert "Rank 1 of the training was killed by SIGKILL" in error["message"] or "has ended" in error["message"]
 
 
 def test_a_stopped_training_ends_all_ranks_within_two_seconds_and_leaves_whole_snapshots(endless):
-    ranks = endless[1].ranks()
-    endless[1].process.send_signal(signal.SIGTERM)
+    ranks = endless.ranks()
+    endless.process.send_signal(signal.SIGTERM)
     started = time.monotonic()
-    assert endless[1].wait() == 3
+    assert endless.wait() == 3
     assert_all_end_within(ranks, 1)
     assert time.monotonic() - started < 2
-    assert not events_of_kind(endless[1].events(), "error")
+    assert not events_of_kind(endless.events(), "error")
     whole = {"model.onnx", "optimizer.npz", "snapshot.json"}
-    written = list((endless[1].directory / "snapshots").iterdir())
+    written = list((endless.directory / "snapshots").iterdir())
     assert written
     assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in written)
 
@@ -145,8 +142,8 @@ def test_ranks_that_are_asked_to_stop_end_after_the_same_step_with_a_snapshot(da
 
 
 def test_the_ranks_die_with_the_process_that_started_them(endless):
-    ranks = endless[2].ranks()
-    endless[2].kill()
+    ranks = endless.ranks()
+    endless.kill()
     assert_all_end_within(ranks, 2)
 
 
