@@ -17,7 +17,7 @@ from inference import image_answers, services
 from inference.engine.classification_metrics import Figures
 from inference.engine.predictor import percent
 from inference.inference_kinds import METRICS
-from models_app.results import Evaluation, fitted_temperature
+from models_app.results import Evaluation, Snapshot, fitted
 
 MAX_BYTES = 8 << 20  # of a batch; an abort is noticed between batches
 BYTES_A_VALUE = 4
@@ -32,8 +32,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     check_dataset(model.dataset, (evaluation.split,), lambda: report(0.0))
     with services.whole(snapshot):
         predictor = services.load(snapshot.onnx_file)
-    fitted = None if evaluation.split == Evaluation.Split.VAL else fitted_temperature(snapshot)
-    found = METRICS[model.kind](len(model.dataset.categories), fitted)
+    found = METRICS[model.kind](len(model.dataset.categories), *_fitted_before(evaluation, snapshot))
     records = model.dataset.directory / f"{evaluation.split}.rec"
     fitting = MAX_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
     answers = image_answers.Collected()
@@ -47,6 +46,14 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
         raise BadInput(str(unable)) from unable
     answers.write(evaluation.directory)
     _store(evaluation, found.figures())
+
+
+def _fitted_before(evaluation: Evaluation, snapshot: Snapshot) -> tuple[float | None, float | None]:
+    """(temperature, unsure_below) of the evaluation on the validation images; (None, None) if they are to be fitted."""
+    if evaluation.split == Evaluation.Split.VAL:
+        return None, None
+    judged = Snapshot.objects.annotate(**fitted()).get(pk=snapshot.pk)
+    return judged.temperature, judged.unsure_below
 
 
 def _batches(records: Path, size: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:

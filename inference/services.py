@@ -21,7 +21,7 @@ from inference import cache
 from inference.engine.predictor import Predictor, plain, ranked
 from inference.engine.temperature import calibrated
 from models_app.models import TrainedModel
-from models_app.results import Snapshot, Which, chosen, fitted_temperature, is_epoch
+from models_app.results import Snapshot, Which, chosen, fitted, is_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
 MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
@@ -75,7 +75,7 @@ def _read_snapshot(job_id: str, which: Which, user: object) -> Snapshot | None:
     if user:
         snapshots = snapshots.filter(trained_model__in=visible(TrainedModel))
     snapshots = snapshots.select_related("trained_model__dataset").only(*USED)
-    return chosen(snapshots, which).first()
+    return chosen(snapshots, which).annotate(**fitted()).first()
 
 
 def _why_none(job_id: str, which: Which) -> Exception:
@@ -86,24 +86,31 @@ def _why_none(job_id: str, which: Which) -> Exception:
     return NoSuchSnapshot(message) if model.snapshots.exists() else NoSnapshot(message)
 
 
-def classify(snapshot: Snapshot, pixels: np.ndarray, temperature: float = 1.0) -> list[tuple[str, float]]:
-    """[(category, percent)] of one image as reader() reads it, best first, at most five; at a temperature other than 1
-    the percentages are calibrated. Raises CanNotClassify."""
-    found = scores(snapshot, predictor(snapshot), pixels[None])
-    if temperature != 1:
-        found = calibrated(found, temperature)
-    return ranked(found[0], snapshot.trained_model.dataset.category_names)
+def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
+    """[(category, percent)] of one image as reader() reads it, best first, at most five. Raises CanNotClassify."""
+    return ranking(snapshot, scores_of_one(snapshot, pixels))
+
+
+def scores_of_one(snapshot: Snapshot, pixels: np.ndarray) -> np.ndarray:
+    """The scores, float32 1×categories, of one image as reader() reads it. Raises CanNotClassify."""
+    return scores(snapshot, predictor(snapshot), pixels[None])
+
+
+def ranking(snapshot: Snapshot, scores: np.ndarray, temperature: float = 1.0) -> list[tuple[str, float]]:
+    """[(category, percent)] by the scores of one image, 1×categories, best first, at most five; at a temperature other
+    than 1 the percentages are calibrated."""
+    shown = scores if temperature == 1 else calibrated(scores, temperature)
+    return ranked(shown[0], snapshot.trained_model.dataset.category_names)
 
 
 def temperature_of(snapshot: Snapshot) -> float:
     """The temperature that calibrates a snapshot. Raises NotCalibrated."""
-    temperature = fitted_temperature(snapshot)
-    if temperature is None:
+    if snapshot.temperature is None:
         raise NotCalibrated(
             f"{snapshot.trained_model.name} is not calibrated at epoch {snapshot.epoch:g}: evaluate this snapshot on "
             "the validation images, which fits its temperature."
         )
-    return temperature
+    return snapshot.temperature
 
 
 def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:

@@ -110,6 +110,10 @@ class Snapshot(models.Model):
     keep = models.BooleanField(default=False, help_text="Never deleted automatically, whatever keep_snapshots is.")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    # What the evaluation on the validation images fitted, in rows of a query that is annotated with fitted().
+    temperature: float | None = None
+    unsure_below: float | None = None
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["trained_model", "epoch"], name="snapshot_once")]
         ordering = ["trained_model", "epoch"]
@@ -219,6 +223,9 @@ class Evaluation(Job):
     # Scores p^(1/temperature), scaled to a sum of 1, have the calibration error calibrated_error. Null in earlier rows.
     temperature = models.FloatField(null=True, editable=False)
     calibrated_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
+    # Of such scores: [{threshold, answered, accuracy}], 0 to 1; answers of less than unsure_below are unsure.
+    risk_coverage = models.JSONField(default=list, editable=False)
+    unsure_below = models.FloatField(null=True, editable=False, help_text="0 to 1")
 
     # The columns that a list of evaluations should defer.
     LARGE = ("categories", "confusion_matrix", "most_confused", "worst_errors")
@@ -228,6 +235,8 @@ class Evaluation(Job):
         "calibration",
         "temperature",
         "calibrated_error",
+        "risk_coverage",
+        "unsure_below",
     )  # what an evaluation stores; the documented JSON has FIGURES
 
     class Meta(Job.Meta):
@@ -238,10 +247,13 @@ class Evaluation(Job):
         return f"{page}?split={self.split}&snapshot_epoch={self.epoch:g}"
 
 
-def fitted_temperature(snapshot: Snapshot) -> float | None:
-    """The temperature that calibrates a snapshot, fitted on the validation images; None before their evaluation."""
-    evaluated = Evaluation.objects.filter(trained_model=snapshot.trained_model_id, split=Evaluation.Split.VAL)
-    return evaluated.filter(epoch=snapshot.epoch).values_list("temperature", flat=True).first()
+def fitted() -> dict[str, Subquery]:
+    """Expressions of a query of snapshots: the `temperature` that calibrates each, and the confidence `unsure_below`
+    which its answers are unsure; null before its evaluation on the validation images."""
+    evaluated = Evaluation.objects.filter(
+        trained_model=OuterRef("trained_model"), epoch=OuterRef("epoch"), split=Evaluation.Split.VAL
+    )
+    return {name: Subquery(evaluated.values(name)[:1]) for name in ("temperature", "unsure_below")}
 
 
 def best_accuracy() -> Subquery:

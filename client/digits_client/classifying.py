@@ -27,6 +27,7 @@ def classify(
     model_id: str,
     images: Iterable[Image],
     snapshot: float | str | None,
+    unsure_below: float | None,
     *,
     skip_unreadable: bool,
     progress: bool,
@@ -38,7 +39,7 @@ def classify(
 
     def one(number: int) -> Classification | None:
         try:
-            return classify_one(connection, model_id, chosen[number], snapshot, f"image {number + 1}")
+            return classify_one(connection, model_id, chosen[number], snapshot, unsure_below, f"image {number + 1}")
         except ApiError as error:
             if skip_unreadable and error.status in UNREADABLE:
                 return None
@@ -53,15 +54,22 @@ def classify(
 
 
 def classify_one(
-    connection: Connection, model_id: str, image: Image, snapshot: float | str | None, name: str = "image"
+    connection: Connection,
+    model_id: str,
+    image: Image,
+    snapshot: float | str | None,
+    unsure_below: float | None = None,
+    name: str = "image",
 ) -> Classification:
     """The classification of one image. `name` names an image that is given as bytes."""
     fields = {"job_id": model_id, "snapshot_epoch": snapshot, **image_field(image)}
-    response = connection.request("POST", ONE, fields=fields)
-    epoch = response.headers.get("X-Digits-Snapshot")
-    shown = name if isinstance(image, bytes) else os.fspath(image)
+    response = connection.request("POST", ONE, params={"unsure_below": unsure_below}, fields=fields)
+    epoch, unsure = response.headers.get("X-Digits-Snapshot"), response.headers.get("X-Digits-Unsure")
     return Classification(
-        shown, predictions_of(response.json()["predictions"]), None if epoch is None else float(epoch)
+        name if isinstance(image, bytes) else os.fspath(image),
+        predictions_of(response.json()["predictions"]),
+        None if epoch is None else float(epoch),
+        None if unsure is None else unsure == "true",
     )
 
 

@@ -53,11 +53,13 @@ class Prediction:
 @dataclass(frozen=True)
 class Classification:
     """What a model sees in an image: at most five categories, the surest first. `snapshot` is the epoch of the snapshot
-    that answered."""
+    that answered. `unsure` says whether its confidence is below the threshold, so that the image perhaps shows none of
+    the categories; None if there is no threshold."""
 
     image: str
     predictions: tuple[Prediction, ...]
     snapshot: float | None = None
+    unsure: bool | None = None
 
     @property
     def category(self) -> str:
@@ -213,6 +215,16 @@ class CategoryResult:
     recall: float | None
     f1: float | None
     support: int
+
+
+@dataclass(frozen=True)
+class CoveragePoint:
+    """If answers need a confidence, calibrated, of at least `threshold`: the share of the images that are answered, and
+    what share of these answers is right. Values are 0 to 1."""
+
+    threshold: float
+    answered: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)

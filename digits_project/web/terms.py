@@ -8,6 +8,7 @@ TERMS = {
     "calibration": "How well the confidence of the predictions agrees with how often they are right.",
     "category": "One of the names that images are sorted into; in a folder of images each subfolder is a category.",
     "class weights": "Factors by which images of rare categories count more.",
+    "confidence": "How sure the model is of a prediction: the score of the category, 0 to 1 or in percent.",
     "confusion matrix": "A table that counts for each true category what the model predicted.",
     "crop": "A part that is cut out of each image, so that the network sees a smaller one.",
     "dataset": "Images with their categories, resized and packed so that networks can be trained on them.",

@@ -55,6 +55,22 @@ EXPLANATION = {
     "required": ["category", "method", "grid", "png", "image", "deletion", "insertion"],
 }
 
+CERTAINTY = {
+    "unsure": {
+        "type": "boolean",
+        "nullable": True,
+        "description": "With `?details=1`: whether the confidence is below the threshold; null if there is none.",
+    },
+    "confidence": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "With `?details=1`: of the best category, calibrated if the snapshot has a temperature.",
+    },
+    "threshold": {"type": "number", "nullable": True, "description": "With `?details=1`."},
+    "temperature": {"type": "number", "nullable": True, "description": "With `?details=1`: null before an evaluation."},
+}
+
 
 def _response(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:
     properties = {key: value} | optional
@@ -71,6 +87,7 @@ PREDICTIONS = _response(
     "`{category: percent}`, best first, at most five; with DIGITS_WIRE_FORMAT=digits `[[category, percent], …]`.",
     visualizations=VISUALIZATIONS,
     explanation=EXPLANATION,
+    **CERTAINTY,
 )
 CLASSIFICATIONS = _response("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
 OUTPUTS = _response(
@@ -93,4 +110,11 @@ FORM = OpenApiParameter(
 JOB_ID = OpenApiParameter("job_id", str, description="The model's id; the body can have it instead.")
 SKIPPED = OpenApiParameter(
     "X-Digits-Skipped", int, OpenApiParameter.HEADER, response=[200], description="How many images were left out."
+)
+UNSURE = OpenApiParameter(
+    "X-Digits-Unsure",
+    bool,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="Whether the confidence is below the threshold; absent if there is none.",
 )

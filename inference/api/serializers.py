@@ -44,6 +44,11 @@ CLASSIFY_QUERY = {
         "Whether the percentages are calibrated, by the temperature that an evaluation on the validation images has "
         "fitted; the order of the categories is the same."
     ),
+    "unsure_below": (
+        "The confidence, 0 to 1, below which the response says that the answer is unsure; empty: the threshold that an "
+        "evaluation on the validation images has chosen."
+    ),
+    "details": "Whether the response says if the answer is unsure, its confidence, the threshold and the temperature.",
     "explain": "Whether the response says which parts of the image speak for the category, under the key explanation.",
     "explain_category": "The category to explain; empty: the best one.",
 }
@@ -75,7 +80,7 @@ class InferenceForm(Form):
     DIGITS_FIELDS = digits_fields.INFERENCE
     HAS_FIXED_FIELDS = True
 
-    job_id = ChosenModel(required=False)  # views.named_model reads it before the form
+    job_id = ChosenModel(required=False)  # asked_snapshots.named_model reads it before the form
     snapshot_epoch = SnapshotField(default=None)
 
     def missing(self, values: dict) -> dict[str, str]:
@@ -152,12 +157,21 @@ class VisualizationsForm(Form):
     visualizations = Flag()
 
 
+class ThresholdField(serializers.FloatField):
+    """A number from 0 to 1."""
+
+    def __init__(self, **kwargs):
+        super().__init__(min_value=0, max_value=1, **kwargs)
+
+
 class ClassifyQuery(VisualizationsForm):
     """The query string of classify_one."""
 
     DESCRIPTIONS = VISUALIZATIONS | CLASSIFY_QUERY
 
     calibrated = Flag()
+    unsure_below = ThresholdField(default=None)
+    details = Flag()
     explain = Flag()
     explain_category = serializers.CharField(default="", max_length=1000, trim_whitespace=False)
 

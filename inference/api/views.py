@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
@@ -23,19 +23,20 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.api.views import WITHOUT_PAGE, fetch
 from digits_project.monitoring.metrics import INFERENCE_SECONDS
 from inference import bulk, services
+from inference.api.archive_responses import archive_response
+from inference.api.asked_snapshots import chosen_snapshot, named_model
 from inference.api.inference_responses import (
     ARCHIVES,
     CLASSIFICATIONS,
-    DOWNLOADS,
     FORM,
     JOB_ID,
-    OCTETS,
     ONNX,
     OUTPUTS,
     OUTPUTS_OF_MANY,
     PREDICTIONS,
     SKIPPED,
     TOP_N,
+    UNSURE,
 )
 from inference.api.serializers import (
     ClassifyForm,
@@ -47,8 +48,7 @@ from inference.api.serializers import (
     TopForm,
     VisualizationsForm,
 )
-from inference.download import contents
-from inference.download.archive_stream import BLOCK, FORMS
+from inference.certainty import Certainty, certainties
 from inference.engine.array_picture import picture
 from inference.explanations import explain
 from inference.inference_kinds import QUESTIONS
@@ -82,8 +82,9 @@ class InferenceViewSet(FormViewSet):
     throttle_classes = (throttling.InferenceRate,)
     page_template = "inference/result.html"
     _answering: Snapshot | None = None
+    _certainty: Certainty | None = None
 
-    @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, ClassifyQuery])
+    @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, ClassifyQuery, UNSURE])
     @action(
         name="Classify",
         button="Classify",
@@ -98,9 +99,13 @@ class InferenceViewSet(FormViewSet):
             asked = self._query(ClassifyQuery)
             pixels = services.reader(snapshot)(form["image"])
             temperature = services.temperature_of(snapshot) if asked.get("calibrated") else 1.0
-            ranked = services.classify(snapshot, pixels, temperature)
+            scores = services.scores_of_one(snapshot, pixels)
+            ranked = services.ranking(snapshot, scores, temperature)
+            [self._certainty] = certainties(snapshot, scores, asked.get("unsure_below"))
             answer = {"predictions": wire_format.predictions(ranked)}
-            shown: dict[str, Any] = {"predictions": ranked}
+            if asked.get("details"):
+                answer |= self._certainty.as_json()
+            shown: dict[str, Any] = {"predictions": ranked, "certainty": self._certainty}
             if asked.get("explain"):
                 answer["explanation"] = explain(snapshot, pixels, asked["explain_category"])
             if form["show_explanation"] and not self._in_json:
@@ -159,14 +164,14 @@ class InferenceViewSet(FormViewSet):
     @action(**DOWNLOAD)
     def download(self, request, job_id):
         """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
-        return _archive(request, job_id, DEFAULT_FORM, self._posted_snapshot())
+        return archive_response(request, job_id, DEFAULT_FORM, self._posted_snapshot())
 
     @extend_schema(responses={**ARCHIVES, **ONNX, **errors(409)}, parameters=[FORM, DownloadForm])
     @action(**DOWNLOAD)
     def download_as(self, request, job_id, form):
         """An archive with everything that is needed to run a snapshot elsewhere, or with `onnx` the network alone;
         `?epoch=` names the snapshot."""
-        return _archive(request, job_id, form, self._posted_snapshot())
+        return archive_response(request, job_id, form, self._posted_snapshot())
 
     def _posted_snapshot(self) -> Which:
         """The snapshot that the form of a download names; None if it names none, or the request is a GET."""
@@ -189,10 +194,13 @@ class InferenceViewSet(FormViewSet):
         return self._answering, form
 
     def finalize_response(self, request, response, *args, **kwargs):
-        """Name the epoch of the snapshot in a header, since the bodies have no keys that clients do not know."""
+        """Name the epoch of the snapshot, and whether its answer is unsure, in headers, since the bodies have no keys
+        that clients do not know."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if self._answering:
             response[SNAPSHOT_HEADER] = f"{self._answering.epoch:g}"
+        if self._certainty and self._certainty.unsure is not None:
+            response[UNSURE.name] = str(self._certainty.unsure).lower()
         return response
 
     @contextmanager
@@ -231,45 +239,6 @@ class InferenceViewSet(FormViewSet):
         value = answer.value()
         by_image = [(name, _pairs(found)) for name, found in next(iter(value.values())).items()]
         return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
-
-
-def _archive(request, job_id: str, form: str, posted: Which) -> HttpResponseBase:
-    """The archive of a snapshot, sent while it is written, or its model.onnx. `posted`: the snapshot, if the query
-    string names none."""
-    if form not in DOWNLOADS:
-        raise BadInput(f"There is no download of the type {form}; choose one of {', '.join(DOWNLOADS)}.")
-    asked = DownloadForm.valid_values(request.query_params)
-    snapshot = chosen_snapshot(job_id, posted if "epoch" not in request.query_params else asked["epoch"])
-    name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
-    if form not in FORMS:
-        file = FileResponse(contents.onnx_file(snapshot), content_type=OCTETS, as_attachment=True, filename=name)
-        file.block_size = BLOCK
-        return file
-    return StreamingHttpResponse(
-        contents.archive(snapshot, form),
-        content_type=FORMS[form].media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def chosen_snapshot(job_id: object, which: Which) -> Snapshot:
-    """The snapshot that services.find_snapshot() returns; its exceptions are turned into those of the API."""
-    try:
-        return services.find_snapshot(job_id, which)
-    except services.NoSuchModel as unknown:
-        raise NotFound("Job not found") from unknown
-    except services.NoSnapshot as early:
-        raise error_statuses.Conflict(str(early)) from early
-    except services.NoSuchSnapshot as wrong:
-        raise BadInput(str(wrong)) from wrong
-
-
-def named_model(request) -> object:
-    """The `job_id` of the query string, else of the body. Raises BadInput."""
-    job_id = request.query_params.get("job_id") or request.data.get("job_id")
-    if not job_id:
-        raise BadInput("job_id is missing: send the model's id.")
-    return job_id
 
 
 def _pairs(value: Any) -> Any:

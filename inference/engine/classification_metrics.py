@@ -6,6 +6,7 @@ import numpy as np
 
 from inference.engine.calibration_bins import BINS, bins_of, calibration_error
 from inference.engine.confusion_matrix import ConfusionMatrix
+from inference.engine.risk_coverage import CoveragePoint, chosen_threshold
 from inference.engine.temperature import TemperatureFit
 
 MAX_ERRORS = 50
@@ -55,7 +56,9 @@ class Figures:
         Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
 
     over 15 bins, where B_b are the images with a confidence in ((b-1)/15, b/15]; `calibration` are these bins.
-    `calibrated_error` is that of the confidences at `temperature`, which is fitted on these images or given.
+    `calibrated_error` is that of the confidences at `temperature`, which is fitted on these images or given. Of these
+    confidences `risk_coverage` says for each threshold what share of the images reaches it, and how many of them are
+    right; `unsure_below` is the threshold that is chosen on these images or given.
     `confusion_matrix[i][j]` counts the images of category i that were predicted as j; None with more than 1000
     categories. `most_confused` are (category, predicted category, number of images), most frequent first, at most 100.
     `worst` are the errors with the highest confidence, at most 50.
@@ -69,6 +72,8 @@ class Figures:
     calibration: list[CalibrationBin]
     temperature: float
     calibrated_error: float
+    risk_coverage: list[CoveragePoint]
+    unsure_below: float
     categories: list[OfCategory]
     confusion_matrix: list[list[int]] | None
     most_confused: list[tuple[int, int, int]]
@@ -76,10 +81,12 @@ class Figures:
 
 
 class ClassificationMetrics:
-    """Collects scores and true categories. The temperature of the calibration is fitted on them, unless it is given."""
+    """Collects scores and true categories. The temperature of the calibration and the threshold of unsure answers are
+    fitted on them, unless they are given."""
 
-    def __init__(self, categories: int, temperature: float | None = None):
+    def __init__(self, categories: int, temperature: float | None = None, unsure_below: float | None = None):
         self._temperature = temperature
+        self._unsure_below = unsure_below
         self._fit = TemperatureFit()
         self._images = self._among_best = 0
         self._loss = 0.0
@@ -121,6 +128,7 @@ class ClassificationMetrics:
         columns = (array.tolist() for array in (_ratio(hits, answered), _ratio(hits, support), f1, support))
         images, right, confidences = self._bins
         temperature = self._temperature or self._fit.temperature()
+        curve = self._fit.coverage_at(temperature)
         return Figures(
             images=self._images,
             accuracy=int(hits.sum()) / self._images,
@@ -130,6 +138,8 @@ class ClassificationMetrics:
             calibration=[_bin(*sums) for sums in zip(images, right, confidences, strict=True)],
             temperature=temperature,
             calibrated_error=self._fit.error_at(temperature),
+            risk_coverage=curve,
+            unsure_below=chosen_threshold(curve) if self._unsure_below is None else self._unsure_below,
             categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
             confusion_matrix=self._matrix.whole(),
             most_confused=self._matrix.most(MAX_CONFUSED),

@@ -7,10 +7,13 @@ Logits divided by T give scores p^(1/T), scaled to a sum of 1. The best category
 import numpy as np
 
 from inference.engine.calibration_bins import BINS, bins_of, calibration_error
+from inference.engine.risk_coverage import THRESHOLDS, CoveragePoint, risk_coverage, steps_of
 
 STEP = 1.04  # between two temperatures that are tried
 STEPS = 50  # in each direction from 1: 0.14 to 7.1
 TEMPERATURES = STEP ** np.arange(-STEPS, STEPS + 1)
+UNCHANGED = STEPS  # the number of the temperature 1
+FOLDS = 5  # of the cross-validation
 MAX_NUMBERS = 1 << 20  # of an array
 LEAST = float(np.finfo(np.float32).tiny)  # replaces a score of 0
 
@@ -21,43 +24,73 @@ class TemperatureFit:
 
     def __init__(self) -> None:
         self._images = 0
-        self._losses = np.zeros(len(TEMPERATURES))
+        self._losses = np.zeros((FOLDS, len(TEMPERATURES)))
         self._sums = np.zeros((3, len(TEMPERATURES) * BINS))  # images, correct predictions, sum of confidences
+        self._answers = np.zeros((2, len(TEMPERATURES) * len(THRESHOLDS)))  # images, correct predictions
 
     def add(self, truths: np.ndarray, scores: np.ndarray) -> None:
         """Add images: their true categories, int N, and scores from 0 to 1, N×categories."""
-        logs = np.log(np.maximum(scores, LEAST)).astype(np.float64)
-        best = logs.argmax(axis=1)
+        logs = _logarithms(scores)
+        right = logs.argmax(axis=1) == truths
         logs -= logs.max(axis=1, keepdims=True)
+        folds = (self._images + np.arange(len(truths))) % FOLDS
         self._images += len(truths)
         some = max(1, MAX_NUMBERS // logs.size)
         for first in range(0, len(TEMPERATURES), some):
-            self._add_for(range(first, min(first + some, len(TEMPERATURES))), logs, truths, best == truths)
+            numbers = range(first, min(first + some, len(TEMPERATURES)))
+            scaled = logs / TEMPERATURES[numbers.start : numbers.stop, None, None]
+            sums = np.exp(scaled).sum(axis=2)  # temperatures × images; the power of the best category is 1
+            losses = np.log(sums) - scaled[:, np.arange(len(truths)), truths]
+            self._losses[:, numbers.start : numbers.stop] += (losses @ np.eye(FOLDS)[folds]).T
+            self._count(numbers, 1 / sums, right)
 
-    def _add_for(self, numbers: range, logs: np.ndarray, truths: np.ndarray, right: np.ndarray) -> None:
-        scaled = logs / TEMPERATURES[numbers.start : numbers.stop, None, None]
-        sums = np.exp(scaled).sum(axis=2)  # temperatures × images; the power of the best category is 1
-        of_truths = scaled[:, np.arange(len(truths)), truths]
-        self._losses[numbers.start : numbers.stop] += (np.log(sums) - of_truths).sum(axis=1)
-        confidences = 1 / sums
-        places = (bins_of(confidences) + BINS * np.array(numbers)[:, None]).ravel()
-        summands = (np.ones(confidences.size), np.broadcast_to(right, confidences.shape).ravel(), confidences.ravel())
-        for total, summand in zip(self._sums, summands, strict=True):
-            total += np.bincount(places, weights=summand, minlength=total.size)
+    def _count(self, numbers: range, confidences: np.ndarray, right: np.ndarray) -> None:
+        weights = (
+            np.ones(confidences.size),
+            np.broadcast_to(right, confidences.shape).ravel(),
+            confidences.ravel(),
+        )
+        for totals, places, size in (
+            (self._sums, bins_of(confidences), BINS),
+            (self._answers, steps_of(confidences), len(THRESHOLDS)),
+        ):
+            flat = (places + size * np.array(numbers)[:, None]).ravel()
+            for total, weight in zip(totals, weights, strict=False):
+                total += np.bincount(flat, weights=weight, minlength=total.size)
 
     def temperature(self) -> float:
-        """The temperature with the lowest loss."""
-        return float(TEMPERATURES[self._losses.argmin()])
+        """The temperature with the lowest loss; 1 unless such a temperature lowers the loss of images that it was not
+        fitted on too, by five-fold cross-validation. Otherwise a network whose confidences are right within what so
+        few images can tell would get a random temperature, and be calibrated worse."""
+        whole = self._losses.sum(axis=0)
+        fitted = (whole - self._losses).argmin(axis=1)  # on all but one fold
+        if self._losses[np.arange(FOLDS), fitted].sum() >= whole[UNCHANGED]:
+            return 1.0
+        return float(TEMPERATURES[whole.argmin()])
 
     def error_at(self, temperature: float) -> float:
         """The expected calibration error of the added images, 0 to 1, at one of the temperatures."""
-        number = int(np.abs(TEMPERATURES - temperature).argmin())
+        number = _number_of(temperature)
         _, right, confidences = self._sums[:, number * BINS : (number + 1) * BINS]
         return calibration_error(right, confidences, self._images)
+
+    def coverage_at(self, temperature: float) -> list[CoveragePoint]:
+        """The risk-coverage curve of the added images at one of the temperatures."""
+        number, steps = _number_of(temperature), len(THRESHOLDS)
+        return risk_coverage(*self._answers[:, number * steps : (number + 1) * steps])
 
 
 def calibrated(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Scores, N×categories, at a temperature, as float64."""
-    logs = np.log(np.maximum(scores, LEAST)).astype(np.float64) / temperature
+    logs = _logarithms(scores) / temperature
     powers = np.exp(logs - logs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _logarithms(scores: np.ndarray) -> np.ndarray:
+    """In float64: two scores that differ in float32 may have the same logarithm there, and another would be best."""
+    return np.log(np.maximum(scores.astype(np.float64), LEAST))
+
+
+def _number_of(temperature: float) -> int:
+    return int(np.abs(TEMPERATURES - temperature).argmin())

@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import is_visible
+from models_app.pages.coverage_curve import coverage_curve
 from models_app.results import Evaluation
 
 MAX_COLUMNS = 40  # of a matrix on a page
@@ -30,6 +31,7 @@ def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
         "has_matrix": count <= MAX_IN_MATRIX,
         "json": evaluation.get_absolute_url(".json"),
         "calibration": _calibration(evaluation.calibration),
+        "coverage": coverage_curve(evaluation),
         "side": SIDE,
         "confused": _confused(evaluation),
         "most_confused": MAX_CONFUSED,

@@ -15,6 +15,7 @@ from digits_project.common import row_cache
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from inference import services
+from models_app.results import Evaluation
 from tests.support.api_requests import make_account, token_header
 from tests.support.samples.row_samples import add_snapshot
 from tests.support.server import wait_until
@@ -163,6 +164,19 @@ def test_the_newest_snapshot_and_the_categories_are_those_of_now(asked, model, u
         wait_until(lambda: b'"a"' in asked(headers)[1] + asked(headers)[1], seconds=row_cache.TRUST_SECONDS)
 
 
+def test_a_threshold_that_an_evaluation_in_another_process_chose_counts_at_once(model, image, users):
+    def header():
+        form = {"job_id": model.pk, "image_file": io.BytesIO(image.read_bytes())}
+        return Client().post(URL, form, headers=token_header(users["ada"])).headers.get("X-Digits-Unsure")
+
+    of_newest = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 2, "name": "lenet", "split": "val"}
+    Evaluation.objects.create(**of_newest)
+    with opened_cache():
+        assert [header(), header()] == [None, None]
+        execute_elsewhere("UPDATE models_app_evaluation SET temperature = 1, unsure_below = 1")
+        wait_until(lambda: header() == "true", seconds=row_cache.TRUST_SECONDS)
+
+
 def test_the_progress_of_jobs_and_the_use_of_tokens_drop_nothing(asked, users, django_assert_num_queries):
     headers = token_header(users["ada"])
     with opened_cache():
@@ -182,6 +196,7 @@ def test_every_column_that_inference_reads_has_its_notification():
         )
         reported = set(cursor.fetchall())
     read = {("datasets_dataset", column) for column in services.OF_DATASET}
+    read |= {("models_app_evaluation", column) for column in ("temperature", "unsure_below", "epoch", "split")}
     read |= {("models_app_trainedmodel", column) for column in ("name", "owner", "dataset_id", "status")}
     assert read - reported == set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from digits_client.resources.jobs import Fact, Job, Resource
-from digits_client.results import CategoryResult, Confusion, WrongAnswer, optional, record, sequence
+from digits_client.results import CategoryResult, Confusion, CoveragePoint, WrongAnswer, optional, record, sequence
 
 E = TypeVar("E", bound="Evaluation")
 
@@ -27,6 +27,10 @@ class Evaluation(Job):
     top_5_accuracy = Fact(optional(float))
     loss = Fact(optional(float))
     calibration_error = Fact(optional(float))
+    temperature = Fact(optional(float))
+    calibrated_error = Fact(optional(float))
+    unsure_below = Fact(optional(float))
+    risk_coverage = Fact(sequence(record(CoveragePoint)))
     categories = Fact(sequence(record(CategoryResult)))
     confusion_matrix = Fact(optional(sequence(sequence(int))))
     most_confused = Fact(sequence(record(Confusion)))
@@ -34,7 +38,13 @@ class Evaluation(Job):
 
     def refresh(self: E) -> E:
         empty: dict[str, Any] = {"categories": [], "confusion_matrix": None, "most_confused": [], "worst_errors": []}
-        self.facts = {**empty, **self.facts}
+        fitted: dict[str, Any] = {
+            "temperature": None,
+            "calibrated_error": None,
+            "unsure_below": None,
+            "risk_coverage": [],
+        }
+        self.facts = {**empty, **fitted, **self.facts}
         super().refresh()
         if self.facts["status"] == "Done":
             asked = {"split": self.facts["split"], "snapshot_epoch": self.facts["snapshot_epoch"]}

@@ -128,17 +128,20 @@ class Model(Job):
         *,
         skip_unreadable: bool = False,
         progress: bool = False,
+        unsure_below: float | None = None,
     ) -> Sequence[Classification]:
         """Classify images: paths of this computer, bytes of image files, or URLs that the server fetches (if it allows
         that). The results have the order of the images. An image that can't be read raises an ApiError, or is left out
-        with `skip_unreadable`."""
-        return classifying.classify(
-            self._connection, self.id, images, snapshot, skip_unreadable=skip_unreadable, progress=progress
-        )
+        with `skip_unreadable`. `unsure_below`: as in classify_one()."""
+        options = {"skip_unreadable": skip_unreadable, "progress": progress}
+        return classifying.classify(self._connection, self.id, images, snapshot, unsure_below, **options)
 
-    def classify_one(self, image: Image, snapshot: float | str | None = None) -> Classification:
-        """Classify one image."""
-        return classifying.classify_one(self._connection, self.id, image, snapshot)
+    def classify_one(
+        self, image: Image, snapshot: float | str | None = None, *, unsure_below: float | None = None
+    ) -> Classification:
+        """Classify one image. `unsure_below`: the confidence, 0 to 1, below which the result is `unsure`; by default
+        the threshold that an evaluation on the validation images has chosen."""
+        return classifying.classify_one(self._connection, self.id, image, snapshot, unsure_below)
 
     def explain(self, image: Image, category: str | None = None, snapshot: float | str | None = None) -> Explanation:
         """Which parts of an image speak for a category, by default for the surest one."""

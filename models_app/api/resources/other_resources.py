@@ -87,6 +87,14 @@ class CalibrationBinFacts(serializers.Serializer):
     confidence = serializers.FloatField(allow_null=True, help_text="Their mean confidence, 0 to 1.")
 
 
+class CoveragePointFacts(serializers.Serializer):
+    """What a model answers if its confidence, calibrated, must reach a threshold."""
+
+    threshold = serializers.FloatField(help_text="0 to 1")
+    answered = serializers.FloatField(help_text="The share of the images that reach it, 0 to 1.")
+    accuracy = serializers.FloatField(allow_null=True, help_text="What share of these is right; null without images.")
+
+
 class EvaluationDetails(EvaluationResource, JobDetails):
     """An evaluation with all its facts; GET /models/<id>/evaluation.json has the figures of each category."""
 
@@ -97,6 +105,13 @@ class EvaluationDetails(EvaluationResource, JobDetails):
         allow_null=True, help_text="With it `classify_one` calibrates confidences; null for earlier versions."
     )
     calibrated_error = serializers.FloatField(allow_null=True, help_text="The calibration error then, 0 to 1.")
+    risk_coverage = CoveragePointFacts(
+        many=True, help_text="By threshold, the lowest first; empty for evaluations of earlier versions."
+    )
+    unsure_below = serializers.FloatField(
+        allow_null=True,
+        help_text="The threshold below which `classify_one` calls an answer unsure; null for earlier versions.",
+    )
 
 
 class EvaluationFilter(ResourceFilter):

@@ -32,14 +32,16 @@ async function send(address, job, snapshot, file) {
   }
   const data = await response.json().catch(() => null);
   if (!response.ok) throw new Error(errorOf(data));
-  return data;
+  return {...data, isUnsure: response.headers.get("X-Digits-Unsure") === "true"};
 }
 
-// What one image shows: [[category, percent], …], the surest first, or [[output, text], …].
+// What one image shows: [[category, percent], …], the surest first, or [[output, text], …]. The array's `isUnsure` says
+// whether that is perhaps none of the categories.
 export async function ask(...question) {
-  const {predictions, outputs} = await send(...question);
+  const {predictions, outputs, isUnsure} = await send(...question);
   // An object's names that look like numbers, such as the categories of digits, come in their own order.
-  if (predictions) return (Array.isArray(predictions) ? predictions : Object.entries(predictions)).sort((a, b) => b[1] - a[1]);
+  const pairs = predictions && (Array.isArray(predictions) ? predictions : Object.entries(predictions));
+  if (pairs) return Object.assign(pairs.sort((a, b) => b[1] - a[1]), {isUnsure});
   return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 300)]);
 }
 
@@ -94,6 +96,7 @@ export function pictureOf(file, parent) {
 }
 
 export function bars(parent, ranked) {
+  if (ranked.isUnsure) element("p", "badge badge-unsure", parent, "Unsure, perhaps none of these");
   const list = element("ol", "predictions", parent);
   for (const [category, percent] of ranked.slice(0, MAX_BARS)) {
     const line = element("li", "", list);
