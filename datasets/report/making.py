@@ -21,6 +21,7 @@ from datasets.report.image_pass import ImagePass
 from datasets.report.image_set import ImageSet
 from datasets.report.labels import confident_learning, linear_probe
 from datasets.report.report_summary import summary_of
+from datasets.report.stored_measures import write_measures
 from datasets.report.unusual_images import unusual
 from datasets.report.vectors import neighbours, projection
 from datasets.report.vectors.feature_network import open_network
@@ -29,7 +30,7 @@ from datasets.report.vectors.vector_file import VectorFile
 from digits_project.common.errors import DamagedFile
 from digits_project.common.resources import usable_cores
 
-FORMAT = 1  # raise it when the same images no longer have the same report
+FORMAT = 2  # raise it when a report has more, or the same images no longer have the same report
 DIMENSIONS = 256  # of the projected features
 NEIGHBOURS = 5  # of an image that are compared with it closely
 MIN_COSINE = 0.75  # of projected features of near copies
@@ -77,6 +78,7 @@ class _Report:
             seen = files.enter_context(ImagePass(self._images, backbone, self._aside))
             seen.run(threads, lambda fraction: self._at(_PASS_SHARE * fraction))
             found = self._compare(seen, files)
+            write_measures(self._aside, seen.measures, self._images.splits, self._images.starts)
         for name in ("thumbnails", "features"):
             (self._aside / name).unlink(missing_ok=True)
         write_findings(self._aside, self._images, self._request.directory, found)

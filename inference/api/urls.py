@@ -3,6 +3,7 @@ from django.urls import path
 from digits_project.api.routes import action_routes, action_view
 from inference.api.comparison_views import ComparisonViewSet
 from inference.api.disagreement_views import DisagreementViewSet
+from inference.api.slice_views import SliceViewSet
 from inference.api.views import InferenceViewSet
 from inference.inference_kinds import QUESTIONS
 
@@ -31,4 +32,5 @@ urlpatterns = [
         action_view(ComparisonViewSet, {"get": "retrieve"}),
         name="v1-comparison",
     ),
+    path("api/v1/evaluations/<str:job_id>/slices", action_view(SliceViewSet, {"get": "retrieve"}), name="v1-slices"),
 ]

@@ -68,6 +68,7 @@ PAGES = {
     "disagreements": "/models/compare/disagreements?ids={model},{other}&page_size=5",
     "two evaluations": "/models/compare/evaluations/{evaluation}?other={another}&page_size=5",
     "an evaluation without another": "/models/compare/evaluations/{evaluation}",
+    "slices of an evaluation": "/models/compare/evaluations/{evaluation}/slices",
     "evaluation with its calibration": "/models/{other}/evaluation",
     "classify": "/models/images/classification/classify_one?job_id={model}",
     "classify a list": "/models/images/classification/classify_many",

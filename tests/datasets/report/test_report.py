@@ -10,6 +10,8 @@ from django.core.management import call_command
 
 from datasets import reports
 from datasets.models import Dataset, DatasetReport
+from datasets.report.image_set import ImageSet
+from datasets.report.stored_measures import read_measures
 from datasets.report.vectors import feature_network
 from datasets.services import create_dataset
 from datasets.tasks import build_dataset, make_report
@@ -158,3 +160,14 @@ def test_small_images_that_look_alike_are_no_copies(built_dataset, monkeypatch):
     report.refresh_from_db()
     assert (report.status, report.summary["counts"]["near_copies"]) == ("Done", 0)
     assert "120 images have a side of less than 32 pixels" in report.summary["sentences"][-1]
+
+
+def test_a_report_keeps_the_brightness_of_each_image_of_each_split(built_dataset, monkeypatch):
+    monkeypatch.setattr(feature_network, "_registered", [])
+    make_report(reports.start(built_dataset).pk)
+    for split in ("train", "val"):
+        kept = read_measures(built_dataset.report_directory, split)["brightness"]
+        with ImageSet(built_dataset.directory, [split]) as images:
+            pixels = [images.read(number)[1] for number in range(len(images))]
+        assert kept == pytest.approx([one.mean() for one in pixels], abs=0.5)
+    assert read_measures(built_dataset.directory, "val") is None
