@@ -204,3 +204,6 @@ class DatasetReport(Job):
 
     def clear_away(self) -> None:
         imagedb.clear_away(self.dataset.report_directory)
+
+    def folders(self) -> list[Path]:
+        return [*super().folders(), Dataset(pk=self.dataset_id).report_directory]

@@ -18,7 +18,7 @@ from digits_project.accounts import audit
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import Aborted, DamagedFile, Gone, IllegalTransition
 from digits_project.common.escaping import END, csv_line
-from digits_project.jobs import services
+from digits_project.jobs import quota, services
 from digits_project.jobs.execution.runner import Unfinished, patiently
 from digits_project.jobs.models import Status, job_classes
 
@@ -119,6 +119,7 @@ def make(report: DatasetReport, progress: Callable[[float], None]) -> None:
             raise Aborted("The dataset was deleted.") from None
         raise
     patiently(partial(report.save, update_fields=["summary"]))
+    patiently(partial(quota.forget, Dataset.objects.filter(pk=dataset.pk)))  # its folder has grown
 
 
 class _GivesWay:

@@ -63,6 +63,13 @@ class ReportedCategory(serializers.Serializer):
     label_errors = serializers.IntegerField()
 
 
+class ReportedSplit(serializers.Serializer):
+    """A split, and how many images it has."""
+
+    split = serializers.CharField()
+    images = serializers.IntegerField()
+
+
 class ReportFacts(JobFacts):
     """The report of a dataset. All fields below `dataset_id` are absent until it is Done."""
 
@@ -85,6 +92,7 @@ class ReportFacts(JobFacts):
         required=False, allow_blank=True, help_text="Whose features were compared; empty: none is installed."
     )
     why_no_network = serializers.CharField(required=False, allow_blank=True)
+    splits = ReportedSplit(many=True, required=False)
     format = serializers.IntegerField(required=False)
     seconds = serializers.FloatField(required=False, help_text="How long it took.")
     findings = serializers.DictField(

@@ -3,9 +3,12 @@ from django.views.generic import RedirectView
 
 from datasets.api.dataset_resources import DatasetResourceViewSet
 from datasets.api.digits_views import DigitsDatasetViewSet, ResizeExampleForm
+from datasets.api.map_views import MapViewSet
 from datasets.api.report_views import ReportViewSet
 from datasets.api.revision_views import DifferenceViewSet, RevisionViewSet
 from datasets.api.views import ClassificationDatasetViewSet, DatasetViewSet, GenericDatasetViewSet
+from digits_project.api.browsable import BrowsablePage
+from digits_project.api.renderers import CompactJSONRenderer
 from digits_project.api.routes import action_routes, action_view
 from digits_project.jobs.api.urls import job_routes, resource_routes
 
@@ -38,6 +41,17 @@ urlpatterns = [
         name="Resize Example",
     ),
     path("datasets/<str:job_id>/report.csv", action_view(ReportViewSet, {"get": "as_csv"}), name="dataset-report-csv"),
+    *action_routes(
+        "datasets/<str:job_id>/report/map",
+        MapViewSet,
+        {"get": "map"},
+        "dataset-map",
+        name="Map of images",
+        renderer_classes=(CompactJSONRenderer, BrowsablePage),
+    ),
+    *action_routes(
+        "datasets/<str:job_id>/report/similar", MapViewSet, {"get": "similar"}, "dataset-similar", name="Similar images"
+    ),
     *action_routes(
         "datasets/<str:job_id>/report",
         ReportViewSet,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from datasets import reports
-from datasets.contents import gallery
+from datasets.contents import gallery, image_map
 from datasets.models import Dataset, DatasetReport
 from digits_project.jobs.models import Status
 
@@ -67,6 +67,7 @@ def page_variables(report: DatasetReport, asked: Mapping[str, Any]) -> dict[str,
         "chosen": TEXTS[kind] if kind else None,
         "sections": [_section(report, one, asked["page"], whole=bool(kind)) for one in kinds] if done else [],
         "links": [_link(report, one) for one in reports.kinds_found(report)],
+        "has_map": not image_map.reason_against(report),
         "outdated": reports.is_outdated(report),
         "version": gallery.version(report.dataset),
     }

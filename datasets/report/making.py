@@ -17,6 +17,7 @@ from datasets.report import near_copies
 from datasets.report.advice import about_small_images
 from datasets.report.copy_groups import group_copies
 from datasets.report.findings import Findings, write_findings
+from datasets.report.image_map import layout, map_files
 from datasets.report.image_pass import ImagePass
 from datasets.report.image_set import ImageSet
 from datasets.report.labels import confident_learning, linear_probe
@@ -26,16 +27,16 @@ from datasets.report.unusual_images import unusual
 from datasets.report.vectors import neighbours, projection
 from datasets.report.vectors.feature_network import open_network
 from datasets.report.vectors.neighbours import Neighbours
-from datasets.report.vectors.vector_file import VectorFile
+from datasets.report.vectors.vector_file import BLOCK, VectorFile
 from digits_project.common.errors import DamagedFile
 from digits_project.common.resources import usable_cores
 
-FORMAT = 2  # raise it when a report has more, or the same images no longer have the same report
+FORMAT = 3  # raise it when a report has more, or the same images no longer have the same report
 DIMENSIONS = 256  # of the projected features
 NEIGHBOURS = 5  # of an image that are compared with it closely
 MIN_COSINE = 0.75  # of projected features of near copies
 MIN_FOR_LABELS = 50  # images, with fewer no label error is looked for
-_PASS_SHARE, _NEIGHBOURS_SHARE = 0.8, 0.95  # of the progress
+_PASS_SHARE, _NEIGHBOURS_SHARE, _MAP_SHARE = 0.75, 0.85, 0.99  # of the progress
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,16 @@ class _Report:
             seen.run(threads, lambda fraction: self._at(_PASS_SHARE * fraction))
             found = self._compare(seen, files)
             write_measures(self._aside, seen.measures, self._images.splits, self._images.starts)
-        for name in ("thumbnails", "features"):
+        for name in ("thumbnails", "features", "vectors"):
             (self._aside / name).unlink(missing_ok=True)
         write_findings(self._aside, self._images, self._request.directory, found)
         network = backbone.network.title if backbone else ""
         summary = summary_of(found, self._images, self._request.categories)
         summary["sentences"] += about_small_images(int((~self._are_large).sum()))
+        sizes = np.diff(self._images.starts).tolist()
+        summary["splits"] = [
+            {"split": name, "images": size} for name, size in zip(self._images.splits, sizes, strict=True)
+        ]
         return summary | {"format": FORMAT, "network": network, "why_no_network": why_none}
 
     def _compare(self, seen: ImagePass, files: ExitStack) -> Findings:
@@ -101,9 +106,12 @@ class _Report:
             distances = np.empty(len(order), np.float32)
             distances[order] = 1 - around.in_category
         strange = list(unusual(seen.measures, self._images.file_sizes(), self._request.shape, distances))
-        errors = None
+        errors, points = None, np.zeros(len(order), map_files.POINTS)
+        points["category"], points["likelier"] = categories, -1
         if vectors is not None and self._has_labels():
-            errors = self._label_errors(vectors, categories, order, roots)
+            errors = self._label_errors(vectors, points, order, roots)
+        if vectors is not None:
+            self._write_map(vectors, points, order)
         return Findings(categories, roots, groups, strange, errors)
 
     def _has_labels(self) -> bool:
@@ -135,19 +143,43 @@ class _Report:
         return sides >= near_copies.MIN_SIDE
 
     def _label_errors(
-        self, vectors: VectorFile, categories: np.ndarray, order: np.ndarray, roots: np.ndarray
+        self, vectors: VectorFile, points: np.ndarray, order: np.ndarray, roots: np.ndarray
     ) -> confident_learning.LabelErrors:
-        count = len(self._request.categories)
+        """The candidates; what the classifiers say of each image is written to its point."""
+        count, categories = len(self._request.categories), points["category"]
         folds, labels = linear_probe.folds_of(categories, roots)[order], categories[order]
         probe = linear_probe.fit(vectors, labels, folds, count, self._tick)
 
         def blocks():
             for first, block in vectors.blocks():
                 of_block = slice(first, first + len(block))
-                yield labels[of_block], probe.probabilities(block, folds[of_block])
+                probabilities = probe.probabilities(block, folds[of_block])
+                points["likelier"][order[of_block]] = probabilities.argmax(axis=1)
+                points["probability"][order[of_block]] = probabilities.max(axis=1)
+                yield labels[of_block], probabilities
                 self._tick()
 
         return confident_learning.find_errors(blocks, count).renumbered(order)
+
+    def _write_map(self, vectors: VectorFile, points: np.ndarray, order: np.ndarray) -> None:
+        rows = np.empty_like(order)
+        rows[order] = np.arange(len(order))
+
+        def blocks():
+            return ((first, map_files.unit(block)) for first, block in vectors.blocks())
+
+        def in_order_of_images():
+            for first in range(0, len(rows), BLOCK):
+                yield map_files.unit(vectors.rows_of(rows[first : first + BLOCK]))
+
+        chosen = layout.sample_of(len(order))  # the rows are in the order of categories, so each has its share
+        sample = map_files.unit(vectors.rows_of(chosen))
+        places = layout.lay_out(sample, chosen, len(order), blocks, self._laying_out)
+        points["x"][order], points["y"][order] = places.T
+        map_files.write(self._aside, points, in_order_of_images(), min(map_files.SIZE, vectors.size))
+
+    def _laying_out(self, fraction: float) -> None:
+        self._at(_NEIGHBOURS_SHARE + (_MAP_SHARE - _NEIGHBOURS_SHARE) * fraction)
 
     def _comparing(self, fraction: float) -> None:
         self._at(_PASS_SHARE + (_NEIGHBOURS_SHARE - _PASS_SHARE) * fraction)

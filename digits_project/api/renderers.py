@@ -65,6 +65,13 @@ def _is_table(value: Any) -> bool:
     )
 
 
+class CompactJSONRenderer(PrettyJSONRenderer):
+    """JSON without spaces, for long lists of numbers."""
+
+    def get_indent(self, accepted_media_type, renderer_context):
+        return None
+
+
 class SuffixNegotiation(DefaultContentNegotiation):
     """Chooses JSON for a URL with `.json`; else JSON or the page, as the Accept header prefers."""
 

@@ -141,6 +141,10 @@ class Job(models.Model):
         """The job's folder."""
         return settings.DIGITS_JOBS_DIR / self.job_id
 
+    def folders(self) -> list[Path]:
+        """The folders that are deleted with the job."""
+        return [self.directory]
+
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED

@@ -147,7 +147,8 @@ def delete(job: Job) -> None:
         audit.record("delete", str(job))
         event_log.publish("status", job, **status_facts(job) | {"status": DELETED})
     for gone in (job, *parts):  # a running part notices within a second that its row is gone
-        directory.remove(gone.directory)
+        for folder in gone.folders():
+            directory.remove(folder)
     dispatch_or_leave()
     log.info("%s was deleted", job)
 

@@ -51,6 +51,8 @@ PAGES = {
     "an image of a dataset": "/datasets/{dataset}/images/train/5?text=png",
     "report on a dataset": "/datasets/{dataset}/report",
     "findings of a kind": "/datasets/{dataset}/report?finding=near_copies",
+    "map of the images": "/datasets/{dataset}/report/map",
+    "images like one": "/datasets/{dataset}/report/similar?image=train/5",
     "no report": "/datasets/{failed}/report",
     "revisions of a dataset": "/datasets/{dataset}/revisions",
     "revision of a dataset": "/datasets/{revision}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +43,40 @@ class Finding:
     of_label: float | None = None
 
 
+@dataclass(frozen=True)
+class MapPoint:
+    """An image on the map, `x` and `y` from -1 to 1. `likelier` is the category that a classifier gives which has not
+    seen the image, with its `probability`; None without categories."""
+
+    x: float
+    y: float
+    split: str
+    record: int
+    category: str
+    likelier: str | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class ReportMap:
+    """The map of a dataset's images: how many there are, and those that are shown."""
+
+    images: int
+    points: tuple[MapPoint, ...]
+
+
+@dataclass(frozen=True)
+class SimilarImage:
+    """An image that resembles another one; `similarity` is 1 for copies, near 0 for strangers."""
+
+    split: str
+    record: int
+    category: str
+    similarity: float
+    other_category: bool
+    other_split: bool
+
+
 class Report(Job):
     """The report on a dataset. `sentences` says what was found, the worst first, and `counts` how much of each kind;
     both are empty until it is Done."""
@@ -73,10 +108,35 @@ class Report(Job):
         """Write all findings to a file as CSV, one image of a finding a line."""
         return self._connection.download(f"/datasets/{self.facts['dataset_id']}/report.csv", Path(file))
 
+    def map(self, count: int = 5000, category: int | None = None) -> ReportMap:
+        """The map of at most `count` images, of one category (its number) or of all: similar images lie together."""
+        params = {"count": count} | ({} if category is None else {"category": category})
+        facts = self._connection.json("GET", f"/datasets/{self.facts['dataset_id']}/report/map.json", params=params)
+        return ReportMap(facts["images"], tuple(_points_of(facts)))
+
+    def similar(self, split: str, record: int, count: int = 12) -> list[SimilarImage]:
+        """The images that resemble one the most, the most similar first."""
+        path = f"/datasets/{self.facts['dataset_id']}/report/similar.json"
+        facts = self._connection.json("GET", path, params={"image": f"{split}/{record}", "count": count})
+        return [_similar_image(image) for image in facts["similar"]]
+
     def _page(self, params: Mapping[str, Any]) -> dict[str, Any]:
         path = f"/datasets/{self.facts['dataset_id']}/report.json"
         page: dict[str, Any] = self._connection.json("GET", path, params=params)
         return page
+
+
+_similar_image = record(SimilarImage)
+
+
+def _points_of(facts: Mapping[str, Any]) -> Iterator[MapPoint]:
+    """The points of a response, which has a list for each fact; some lists are empty."""
+    names, splits = facts["categories"], facts["splits"]
+    columns = [facts["points"][name] for name in ("x", "y", "split", "record", "category", "likelier", "probability")]
+    for x, y, split, place, category, likelier, probability in zip_longest(*columns):
+        name = "" if category is None else names[category]
+        likely = None if likelier is None else names[likelier]
+        yield MapPoint(x, y, splits[split], place, name, likely, probability)
 
 
 def _finding_of(facts: Mapping[str, Any]) -> Finding:

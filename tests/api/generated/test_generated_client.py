@@ -213,6 +213,7 @@ def form_values(dataset, snapshot, digits_folder):
         "custom_network": OWN_NETWORK,
         "folder_train": str(digits_folder),
         "prebuilt_train_images": str(dataset.directory / "train.rec"),
+        "image": "train/1",
         "image_path": image,
         "image_list": image_list(image),
         "snapshot_epoch": 1.0,
