@@ -60,7 +60,8 @@ TEXTS = {
     "split_groups": FieldText(
         "Keep together",
         "“auto” keeps copies of an image in one split. A pattern of the files’ paths keeps a patient, a video or a "
-        "product together too: {group} stands for its name, * for any text, as in */{group}_*. “off”: nothing.",
+        "product together too: {group} stands for its name, * for any text, as in */{group}_*. “column”: each line of "
+        "your lists ends with that name. “off”: nothing.",
     ),
     "seed": FieldText("Seed", "The same number with the same images gives the same splits and the same order."),
     "folder_pct_val": FieldText(

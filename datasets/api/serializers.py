@@ -47,7 +47,7 @@ def side_field(**options) -> serializers.IntegerField:
 
 
 class SplitGroups(serializers.CharField):
-    """Which images stay in one split: auto, off, or a pattern of paths."""
+    """Which images stay in one split: auto, off, column, or a pattern of paths."""
 
     def to_internal_value(self, data):
         text = super().to_internal_value(data)
@@ -129,7 +129,8 @@ class ClassificationDatasetForm(DatasetForm):
         ),
         "split_groups": (
             "Which images stay in one split: auto (exact copies), off, or a pattern of their paths in which `{group}` "
-            "stands for what names a patient, a video or a product, and `*` for any text, such as `*/{group}_*`."
+            "stands for what names a patient, a video or a product, and `*` for any text, such as `*/{group}_*`. "
+            "column: each line of the lists ends with such a name."
         ),
         "seed": "The same seed with the same images gives the same splits and the same order.",
     }
@@ -149,6 +150,12 @@ class ClassificationDatasetForm(DatasetForm):
 
     def page_errors(self, wrong):
         return errors_of_page(wrong)
+
+    def wrong_together(self, values):
+        wrong = super().wrong_together(values)
+        if values.get("split_groups") == imagedb.COLUMN and values.get("method") != sources.TEXTFILE.name:
+            wrong = wrong | {"split_groups": imagedb.NO_COLUMN}
+        return wrong
 
     @property
     def groups(self) -> dict[str, list[str]]:

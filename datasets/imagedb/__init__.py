@@ -4,7 +4,7 @@ from datasets.imagedb.build import build
 from datasets.imagedb.build_log import skipped_in_words
 from datasets.imagedb.checking import check, check_folder
 from datasets.imagedb.foreign.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
-from datasets.imagedb.group_names import MAX_PATTERN, check_pattern
+from datasets.imagedb.group_names import COLUMN, MAX_PATTERN, NO_COLUMN, check_pattern
 from datasets.imagedb.images.decoding import BadImage
 from datasets.imagedb.readers.archive import check as check_archive
 from datasets.imagedb.readers.category_names import usable as usable_names
@@ -15,7 +15,9 @@ from datasets.imagedb.spec import Built, BuiltSplit, FolderSource, Spec, TextSou
 from datasets.imagedb.store.staging import clear_away
 
 __all__ = [
+    "COLUMN",
     "MAX_PATTERN",
+    "NO_COLUMN",
     "BadImage",
     "Built",
     "BuiltSplit",

@@ -60,7 +60,7 @@ class Planner:
         listings = []
         for (_, source), start, stop in zip(sources, shares, shares[1:], strict=False):
             self._progress.enter(start, stop)
-            listings.append(textfile.scan(source, categories, self._paths, self._progress.at, spec.roots))
+            listings.append(textfile.scan(source, spec, categories, self._paths, self._progress.at))
             listings[-1].summaries = copies.summaries_of(listings[-1], self._progress.tick)
         parts = [
             split.listed_part(name, listing, spec, self._log)

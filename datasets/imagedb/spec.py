@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets.imagedb.group_names import AUTO, check_pattern
+from datasets.imagedb.group_names import AUTO, COLUMN, NO_COLUMN, check_pattern
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.imagedb.images.transparency import WHITE, is_background
@@ -103,6 +103,8 @@ class Spec:
         if not is_background(self.alpha_background):
             raise BadInput(f"The background must be white, black, #rrggbb or ignore, not {self.alpha_background}.")
         check_pattern(self.split_groups)
+        if self.has_group_column and not self.listed:
+            raise BadInput(NO_COLUMN)
         if self.seed < 0:
             raise BadInput(f"The seed must not be negative, but is {self.seed}.")
         if self.workers is not None and self.workers < 1:
@@ -122,6 +124,11 @@ class Spec:
     def listed(self) -> bool:
         """Whether text files list the images."""
         return self.labels is not None
+
+    @property
+    def has_group_column(self) -> bool:
+        """Whether each line of the text files ends with the group of its image."""
+        return self.split_groups == COLUMN
 
     @property
     def share_val(self) -> float:

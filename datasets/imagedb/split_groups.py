@@ -1,16 +1,18 @@
-"""Groups of images that must lie in one split: exact copies, and images whose paths name the same patient or video."""
+"""Groups of images that must lie in one split: exact copies, and images of the same patient or video, which their paths
+or a column of the lists name."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.group_names import AUTO, OFF, compiled
-from datasets.imagedb.readers.listing import Listing
+from datasets.imagedb.group_names import AUTO, COLUMN, OFF, compiled
+from datasets.imagedb.readers.listing import LabelledListing, Listing
 from datasets.imagedb.split import Part
 from digits_project.common.escaping import escaped
 
@@ -26,25 +28,34 @@ def join_groups(
         return list(copies)
     if split_groups == OFF:
         return [np.full(len(groups), -1, np.int32) for groups in copies]
-    pattern = compiled(split_groups)
     named: dict[str, int] = {}
     joined = _Joined(int(max((groups.max(initial=-1) for groups in copies), default=-1)) + 1)
     found = []
     for listing, groups in zip(listings, copies, strict=True):
         of_listing = groups.astype(np.int32)
-        for image, path in enumerate(listing.relative_paths(0, len(listing))):
+        for image, name in enumerate(_names(listing, split_groups)):
             tick()
-            match = pattern.fullmatch(os.fsdecode(path))
-            if match:
-                group = named.setdefault(match[1], -1)
+            if name:
+                group = named.setdefault(name, -1)
                 if group < 0:
-                    group = named[match[1]] = joined.add()
+                    group = named[name] = joined.add()
                 if of_listing[image] >= 0:
                     joined.join(int(of_listing[image]), group)
                 of_listing[image] = group
         found.append(of_listing)
     roots = np.append(joined.roots(), np.int32(-1))  # the last is that of no group
     return [roots[groups] for groups in found]
+
+
+def _names(listing: Listing, split_groups: str) -> Iterator[str]:
+    """The name of each image's group, "" for none."""
+    if split_groups == COLUMN:
+        yield from cast(LabelledListing, listing).group_names()
+        return
+    pattern = compiled(split_groups)
+    for path in listing.relative_paths(0, len(listing)):
+        match = pattern.fullmatch(os.fsdecode(path))
+        yield match[1] if match else ""
 
 
 def keep_apart(parts: Sequence[Part], together: Sequence[np.ndarray], log: BuildLog) -> list[Part]:

@@ -89,6 +89,20 @@ def test_text_files_on_the_server_can_be_named_in_a_form_or_json(client, local_f
     assert [task["entries"] for task in build_json()["CreateDbTasks"]] == [12, 3]
 
 
+def test_images_of_a_group_in_the_last_column_share_a_split(client, local_form, tmp_path, build_json):
+    grouped = local_form(split_groups="column", textfile_use_val="y")
+    (tmp_path / "train_images.txt").write_text("".join(f"{line} p1\n" for line in TRAIN.splitlines()))
+    (tmp_path / "val_images.txt").write_text("0/8.png 0 p2\n1/9.png 1 p1\n1/8.png 1 p2\n")
+    assert client.post(CREATE, grouped).json()["status"] == "Waiting"
+    assert build_json()["ParseFolderTasks"][0]["val_count"] == 2
+
+
+def test_a_folder_has_no_column_of_groups(client, digits_folder):
+    form = {"dataset_name": "digits", "folder_train": str(digits_folder), "split_groups": "column"}
+    errors = field_errors(client.post(CREATE, form))
+    assert errors["split_groups"].startswith("split_groups=column is for lists of images")
+
+
 def test_a_validation_list_without_its_flag_is_ignored(client, form, build_json):
     client.post(CREATE, form(textfile_val_images=upload("nonsense"), textfile_val_folder="nonsense"))
     assert [task["name"] for task in build_json()["CreateDbTasks"]] == ["Create DB (train)"]

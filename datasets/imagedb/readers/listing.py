@@ -62,17 +62,22 @@ class Listing:
 
 
 class LabelledListing(Listing):
-    """Images in any order, each with its category; their paths are absolute."""
+    """Images in any order, each with its category and, in lists with such a column, its group; paths are absolute."""
 
-    def __init__(self, names: list[str], labels: array, offsets: array, paths: mmap.mmap):
+    def __init__(self, names: list[str], labels: array, groups: Sequence[str], offsets: array, paths: mmap.mmap):
         super().__init__(Path("/"), names, array("q", [0]), offsets, paths)
         self._labels = np.frombuffer(labels, np.int32)
+        self._groups = groups
 
     def counts(self) -> np.ndarray:
         return np.bincount(self._labels, minlength=len(self.names))
 
     def categories(self, images: np.ndarray) -> np.ndarray:
         return self._labels[images]
+
+    def group_names(self) -> Iterator[str]:
+        """The name of each image's group."""
+        return iter(self._groups)
 
 
 class ListingWriter:
@@ -111,9 +116,11 @@ class ListingWriter:
         """The listing of what was added, at least one image. The mapping stays valid after the file is removed."""
         return Listing(self._root, self._names, self._starts, self._offsets, self._mapping())
 
-    def labelled(self, names: list[str], labels: array) -> LabelledListing:
-        """A listing in which `labels` (int), not the order, give the category of each image; the root must be /."""
-        return LabelledListing(names, labels, self._offsets, self._mapping())
+    def labelled(self, names: list[str], labels: array, groups: Sequence[str]) -> LabelledListing:
+        """A listing in which `labels` (int), not the order, give the category of each image; the root must be /.
+
+        groups: the name of each image's group, or empty."""
+        return LabelledListing(names, labels, groups, self._offsets, self._mapping())
 
     def _mapping(self):
         self._file.flush()

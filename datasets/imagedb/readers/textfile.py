@@ -1,12 +1,15 @@
-"""Reads text files that list images ("path label-number" on each line) and categories (one name per line)."""
+"""Reads text files that list images ("path label-number" on each line, perhaps with a group) and categories (one name
+per line)."""
 
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets.imagedb.readers import category_names
 from datasets.imagedb.readers.lines import foreign_path, lst_line, read_lines, whole_label
@@ -60,10 +63,22 @@ def _refuse_equal(names, lines, source):
             )
 
 
+class ListedImage(NamedTuple):
+    """An image that a line lists: its absolute path, its label, and its group, "" in a list without groups."""
+
+    path: str
+    label: int
+    group: str
+
+
 def read_images(
-    source: TextSource, categories: int, at: Callable[[float], None], roots: Sequence[Path] = ()
-) -> Iterator[tuple[str, int]]:
-    """(absolute path, label) of every image, in the order of the lines. Blank lines are skipped.
+    source: TextSource,
+    categories: int,
+    at: Callable[[float], None],
+    roots: Sequence[Path] = (),
+    has_groups: bool = False,
+) -> Iterator[ListedImage]:
+    """Every image, in the order of the lines, each of which ends with a group if `has_groups`. Blank lines are skipped.
 
     `at(fraction)` is called for every line. Raises BadInput, with file and line, for a line that is not a path and a
     label, a label that is not below `categories`, or a relative path without a folder; also for an empty list. A path
@@ -77,7 +92,7 @@ def read_images(
         if text:
             found = True
             try:
-                image = _parsed(text, folder, categories)
+                image = _parsed(text, folder, categories, has_groups)
             except BadInput as wrong:
                 raise BadInput(f"Line {number} of {source.name}{wrong}") from None
             yield image
@@ -95,26 +110,26 @@ def check(spec: Spec) -> dict[str, str]:
     for name in ("train", "val", "test"):
         if source := getattr(spec, name):
             try:
-                images = read_images(source, categories, lambda fraction: None, spec.roots)
-                first, _ = next(images)
+                images = read_images(source, categories, lambda fraction: None, spec.roots, spec.has_group_column)
+                first = next(images)
                 deque(images, maxlen=0)
-                _check_folder_of_lst(source, first, spec.roots)
+                _check_folder_of_lst(source, first.path, spec.roots)
             except BadInput as wrong:
                 complaints[name] = str(wrong)
     return complaints
 
 
-def scan(
-    source: TextSource, names: list[str], file: Path, at: Callable[[float], None], roots: Sequence[Path]
-) -> LabelledListing:
+def scan(source: TextSource, spec: Spec, names: list[str], file: Path, at: Callable[[float], None]) -> LabelledListing:
     """All images that the text file lists. `names` are the categories; `file` is a working file, removed at the end."""
-    labels = array("i")
+    labels, groups = array("i"), []
     with ListingWriter(Path("/"), file) as writer:
-        for path, label in read_images(source, len(names), at, roots):
-            writer.add(path)
-            labels.append(label)
-        listing = writer.labelled(names, labels)
-    listing.roots = roots
+        for image in read_images(source, len(names), at, spec.roots, spec.has_group_column):
+            writer.add(image.path)
+            labels.append(image.label)
+            if spec.has_group_column:
+                groups.append(sys.intern(image.group))  # one text for all images of a group
+        listing = writer.labelled(names, labels, groups)
+    listing.roots = spec.roots
     return listing
 
 
@@ -128,9 +143,10 @@ def _check_folder_of_lst(source, first, roots):
         )
 
 
-def _parsed(text, folder, categories):
-    """(absolute path, label) of a line. `folder` ends with a slash. Raises BadInput, a clause after "Line 3 of …"."""
-    path, label = _path_and_label(text)
+def _parsed(text, folder, categories, has_groups) -> ListedImage:
+    """The image of a line. `folder` ends with a slash. Raises BadInput, a clause after "Line 3 of …"."""
+    listed, group = _without_group(text) if has_groups else (text, "")
+    path, label = _path_and_label(listed)
     if not _NUMBER.fullmatch(label):
         raise BadInput(f": the label {_shown(label)} is not a number.")
     if not 0 <= (category := int(label)) < categories:
@@ -140,12 +156,23 @@ def _parsed(text, folder, categories):
     if not path or "\0" in path:
         raise BadInput(" names no path.")
     if path.startswith("/"):
-        return path, category
+        return ListedImage(path, category, group)
     if foreign := foreign_path(path):
         raise BadInput(f": {_shown(path)} {foreign}.")
     if folder is None:
         raise BadInput(f": {_shown(path)} is a relative path; name the folder of these images too.")
-    return folder + (path if "/" in path else path.replace("\\", "/")), category
+    return ListedImage(folder + (path if "/" in path else path.replace("\\", "/")), category, group)
+
+
+def _without_group(text):
+    """(path and label, group) of a line that ends with a group."""
+    parts = text.rsplit(maxsplit=2)
+    if len(parts) < 3 or _is_lst(text):
+        raise BadInput(
+            f" is {_shown(text)}; with split_groups=column it must be a path, the number of its category and a word "
+            "that names its group, such as cats/1.png 0 patient7."
+        )
+    return text.removesuffix(parts[2]), parts[2]
 
 
 def _path_and_label(text):

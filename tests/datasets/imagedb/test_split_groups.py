@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.imagedb import FolderSource, Spec, TextSource, build
+from datasets.imagedb import FolderSource, Spec, TextSource, build, check_lists
 from digits_project.common.errors import BadInput
 
 
@@ -78,6 +78,35 @@ def test_a_copy_of_a_training_image_is_left_out_of_a_list_for_validation(make, f
     assert len(splits) == 15
 
 
+@pytest.fixture
+def lists_with_groups(folders, tmp_path):
+    """Lists to train on and to validate with; each line ends with a patient, of whom number 3 is in both."""
+    for split, patients in (("train", "0123"), ("val", "3456")):
+        paths = sorted((tmp_path / split).rglob("*.png"))[1:]  # without the copy
+        lines = [f"{path} {path.parent.name} p{patients[number % 4]}\n" for number, path in enumerate(paths)]
+        (tmp_path / f"{split}.txt").write_text("".join(lines))
+    (tmp_path / "labels.txt").write_text("0\n1\n")
+    return {name: TextSource(tmp_path / f"{name}.txt", f"{name}.txt") for name in ("train", "val", "labels")}
+
+
+def test_images_of_a_patient_that_a_column_of_lists_names_share_a_split(make, lists_with_groups):
+    warnings, splits = make(**lists_with_groups, split_groups="column")
+    assert list(splits.values()).count("train") == 7
+    assert list(splits.values()).count("val") == 5
+    assert any("Left out of val: 2 images whose copy or group is in another split" in warning for warning in warnings)
+
+
+def test_a_line_without_its_group_is_refused(lists_with_groups, tmp_path):
+    (tmp_path / "val.txt").write_text("/x/1.png 0 p1\n/x/2.png 1\n")
+    wrong = check_lists(Spec(**lists_with_groups, split_groups="column"))
+    assert wrong["val"].startswith("Line 2 of val.txt is '/x/2.png 1'; with split_groups=column it must be a path")
+
+
+def test_a_folder_has_no_column_of_groups(tmp_path):
+    with pytest.raises(BadInput, match="split_groups=column is for lists of images"):
+        Spec(FolderSource(tmp_path), split_groups="column")
+
+
 def test_images_of_a_patient_share_a_split_in_all_categories(make, tmp_path):
     for number in range(60):
         write_image(tmp_path / "x" / ("ill", "well")[number % 2] / f"p{number // 4}_{number}.png", seed=number)
@@ -93,5 +122,5 @@ def test_images_of_a_patient_share_a_split_in_all_categories(make, tmp_path):
 
 @pytest.mark.parametrize("pattern", ["patient", "{group}{group}", "*****{group}"])
 def test_a_pattern_that_names_no_group_is_refused(pattern, tmp_path):
-    with pytest.raises(BadInput, match="split_groups must be auto, off, or a pattern"):
+    with pytest.raises(BadInput, match="split_groups must be auto, off, column, or a pattern"):
         Spec(FolderSource(tmp_path), split_groups=pattern)
