@@ -59,6 +59,13 @@ def head(number: int, length: int) -> bytes:
     return _written(number << 3 | BYTES) + _written(length)
 
 
+def field(number: int, value: int | bytes) -> bytes:
+    """A field that holds a number as a varint, or bytes or a message."""
+    if isinstance(value, int):
+        return _written(number << 3 | VARINT) + _written(value)
+    return head(number, len(value)) + value
+
+
 def signed(value: int) -> int:
     """The value of an int32 or int64 field, whose varint is unsigned."""
     return value - (1 << 64) if value >= 1 << 63 else value

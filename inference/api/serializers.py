@@ -60,7 +60,9 @@ IMAGE_LIST = _ASKED | {
     "num_test_images": "Use only this many images from the top of the list; empty: all.",
 }
 TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
-DOWNLOAD = dict.fromkeys(("epoch", "snapshot_epoch"), f"The snapshot to use: {WHICH}")
+DOWNLOAD = dict.fromkeys(("epoch", "snapshot_epoch"), f"The snapshot to use: {WHICH}") | {
+    "calibrated": "Whether model.onnx gives calibrated scores, by the temperature that an evaluation has fitted."
+}
 
 
 class ChosenModel(serializers.CharField):
@@ -226,6 +228,7 @@ class DownloadForm(Form):
     DESCRIPTIONS = DOWNLOAD
 
     epoch = SnapshotField(default=None)
+    calibrated = Flag()
 
 
 class PostedDownloadForm(Form):
@@ -234,3 +237,4 @@ class PostedDownloadForm(Form):
     DESCRIPTIONS = DOWNLOAD
 
     snapshot_epoch = SnapshotField(default=None)
+    calibrated = Flag()

@@ -55,7 +55,6 @@ from inference.inference_kinds import QUESTIONS
 from inference.list_accuracy import ListAccuracy
 from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
-from models_app.results import Which
 
 DEFAULT_FORM = "tar.gz"
 SNAPSHOT_HEADER = "X-Digits-Snapshot"
@@ -164,19 +163,18 @@ class InferenceViewSet(FormViewSet):
     @action(**DOWNLOAD)
     def download(self, request, job_id):
         """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
-        return archive_response(request, job_id, DEFAULT_FORM, self._posted_snapshot())
+        return archive_response(request, job_id, DEFAULT_FORM, self._posted())
 
     @extend_schema(responses={**ARCHIVES, **ONNX, **errors(409)}, parameters=[FORM, DownloadForm])
     @action(**DOWNLOAD)
     def download_as(self, request, job_id, form):
         """An archive with everything that is needed to run a snapshot elsewhere, or with `onnx` the network alone;
         `?epoch=` names the snapshot."""
-        return archive_response(request, job_id, form, self._posted_snapshot())
+        return archive_response(request, job_id, form, self._posted())
 
-    def _posted_snapshot(self) -> Which:
-        """The snapshot that the form of a download names; None if it names none, or the request is a GET."""
-        is_form = self.request.method == "POST"
-        return self.valid_form(self.request.data).validated_data["snapshot_epoch"] if is_form else None
+    def _posted(self) -> dict:
+        """The valid form of a download by POST; empty for a GET."""
+        return self.valid_form(self.request.data).validated_data if self.request.method == "POST" else {}
 
     @property
     def _in_json(self) -> bool:

@@ -1,6 +1,7 @@
 """The members of a snapshot's archive: everything that is needed to run it elsewhere."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -12,8 +13,10 @@ from typing import BinaryIO
 from datasets.integrity import check_mean
 from datasets.services import mean_file
 from digits_project.common.errors import BadInput
+from digits_project.common.protobuf import BadMessage
 from inference import services
 from inference.download.archive_stream import ArchiveStream, StreamMember
+from inference.download.calibrated_model import calibrated_model
 from models_app.models import Snapshot
 from models_app.networks import Network, TimmNetwork, prototxt
 from models_app.pretrained.importing import NETWORK_FILE
@@ -50,29 +53,41 @@ CLASSIFY_MODULES = (
 )
 
 
-def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
+def archive(snapshot: Snapshot, form: str, temperature: float | None = None) -> ArchiveStream:
     """The snapshot's archive. Its files are open already, so it is complete even if the model is deleted meanwhile.
 
-    Raises DamagedFile if a file is missing or damaged, BadInput if the snapshot was just deleted.
+    With a temperature model.onnx gives calibrated scores. Raises DamagedFile if a file is missing or damaged, BadInput
+    if the snapshot was just deleted.
     """
     with ExitStack() as opened, services.whole(snapshot):
         verify(*weight_files(snapshot.directory))
-        members = [_from_text(name, text) for name, text in _texts(snapshot).items()]
-        for member in _files(snapshot):
+        members = [_from_text(name, text) for name, text in _texts(snapshot, temperature).items()]
+        for member in _files(snapshot, temperature):
             opened.callback(member.content.close)
             members.append(member)
         opened.pop_all()  # from here on the archive closes them
     return ArchiveStream(form, members)
 
 
-def onnx_file(snapshot: Snapshot) -> BinaryIO:
-    """The opened model.onnx of a snapshot. Raises what archive() raises."""
+def onnx_file(snapshot: Snapshot, temperature: float | None = None) -> BinaryIO:
+    """The opened model.onnx of a snapshot; with a temperature, one that gives calibrated scores. Raises what archive()
+    raises."""
     with services.whole(snapshot):
         verify(*weight_files(snapshot.directory))
+        return _opened_model(snapshot, temperature)
+
+
+def _opened_model(snapshot: Snapshot, temperature: float | None) -> BinaryIO:
+    if temperature is None:
         return snapshot.onnx_file.open("rb")
+    model = snapshot.trained_model
+    try:
+        return calibrated_model(snapshot.onnx_file, temperature, len(model.dataset.categories), model.directory)
+    except BadMessage as wrong:
+        raise damaged(snapshot.onnx_file, wrong) from wrong
 
 
-def info(snapshot: Snapshot) -> dict:
+def info(snapshot: Snapshot, temperature: float | None = None) -> dict:
     """The contents of info.json. classify.py reads `image`: how an image is brought to the dataset's size and colours.
     `input_resize` says how such images are scaled for model.onnx, which has it as a property too."""
     model = snapshot.trained_model
@@ -91,7 +106,16 @@ def info(snapshot: Snapshot) -> dict:
         "use_mean": model.use_mean,
         "categories": len(model.dataset.categories),
         **_normalization(snapshot),
+        **_calibration(snapshot, temperature),
     }
+
+
+def _calibration(snapshot: Snapshot, temperature: float | None) -> dict:
+    """That model.onnx gives calibrated scores, if it does, and below which of them classify.py calls an answer
+    unsure."""
+    if temperature is None:
+        return {}
+    return {"calibrated": True, "temperature": temperature, "unsure_below": snapshot.unsure_below}
 
 
 def _resized(snapshot: Snapshot) -> dict:
@@ -130,9 +154,9 @@ def classify_files() -> dict[str, str]:
     return {CLASSIFY.name: CLASSIFY.read_text(encoding="utf-8")} | dict(sorted(sources.items()))
 
 
-def _texts(snapshot: Snapshot) -> dict[str, str]:
+def _texts(snapshot: Snapshot, temperature: float | None) -> dict[str, str]:
     texts = {
-        "info.json": json.dumps(info(snapshot), indent=2, ensure_ascii=False) + "\n",
+        "info.json": json.dumps(info(snapshot, temperature), indent=2, ensure_ascii=False) + "\n",
         **classify_files(),
         **_network_text(network(snapshot)),
     }
@@ -148,10 +172,10 @@ def _network_text(trained: Network) -> dict[str, str]:
     return {"network.prototxt": prototxt.write(trained)}
 
 
-def _files(snapshot: Snapshot) -> Iterator[StreamMember]:
+def _files(snapshot: Snapshot, temperature: float | None) -> Iterator[StreamMember]:
     """model.onnx, weights.npz, and if the training subtracted a mean of the dataset, mean.npy: for people only, because
     model.onnx subtracts it itself."""
-    yield _from_file(snapshot.onnx_file)
+    yield _from_open(snapshot.onnx_file.name, _opened_model(snapshot, temperature))
     yield _weights(snapshot)
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
@@ -181,4 +205,8 @@ def _from_text(name: str, text: str) -> StreamMember:
 
 
 def _from_file(path: Path) -> StreamMember:
-    return StreamMember(path.name, path.open("rb"), path.stat().st_size)
+    return _from_open(path.name, path.open("rb"))
+
+
+def _from_open(name: str, content: BinaryIO) -> StreamMember:
+    return StreamMember(name, content, os.fstat(content.fileno()).st_size)

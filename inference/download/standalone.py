@@ -27,20 +27,24 @@ def main(folder: Path) -> int:
     Returns the exit status: 0, or 1 if an image could not be read.
     """
     arguments = _arguments()
-    results, unreadable = {}, 0
+    results, unsure, unreadable = {}, {}, 0
     model = _Model(folder)
+    threshold = model.unsure_below if arguments.unsure_below is None else arguments.unsure_below
     if arguments.explain and not model.categories:
         print("--explain is for models with categories, and this one has none.", file=sys.stderr)
         return 2
     for name in arguments.images:
         try:
             results[name] = model.classify(name, arguments.top)
+            if model.categories and threshold is not None:
+                unsure[name] = model.confidence < threshold
             if arguments.explain:
                 model.explain(name).save(arguments.explain / f"{Path(name).stem}-explained.png")
         except (BadImage, OSError) as fault:
             print(f"{name}: {getattr(fault, 'strerror', None) or fault}", file=sys.stderr)
             unreadable += 1
-    _print(_as_json(results, model.key) if arguments.json or not model.categories else _as_text(results))
+    found = {model.key: results} | ({"unsure": unsure} if unsure else {})
+    _print(_as_json(found) if arguments.json or not model.categories else _as_text(results, unsure))
     return 1 if unreadable else 0
 
 
@@ -53,10 +57,14 @@ def _print(text: str) -> None:
 
 
 class _Model:
-    """The folder's model.onnx, labels.txt and info.json."""
+    """The folder's model.onnx, labels.txt and info.json. `confidence` is that of the last answer, 0 to 1;
+    `unsure_below` the threshold of a calibrated model.onnx, None for another one."""
+
+    confidence = 0.0
 
     def __init__(self, folder: Path):
-        self._image = json.loads((folder / "info.json").read_text(encoding="utf-8"))["image"]
+        info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+        self._image, self.unsure_below = info["image"], info.get("unsure_below")
         labels = folder / "labels.txt"
         self.categories = labels.read_text(encoding="utf-8").split("\n")[:-1] if labels.exists() else []
         self.key = "classifications" if self.categories else "outputs"
@@ -66,7 +74,9 @@ class _Model:
         """[[category, percent], …] of an image, or {layer: values} if the model has no categories."""
         pixels = self._read(name)[None]
         if self.categories:
-            return ranked(self._scores(pixels)[0], self.categories, top)
+            scores = self._scores(pixels)[0]
+            self.confidence = float(scores.max())
+            return ranked(scores, self.categories, top)
         return {layer: plain(values[0]) for layer, values in self._predictor.outputs(pixels).items()}
 
     def explain(self, name: str) -> Image.Image:
@@ -89,6 +99,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the results as JSON, like the server's responses")
     parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories for each image (5)")
     parser.add_argument(
+        "--unsure-below",
+        type=_share,
+        metavar="CONFIDENCE",
+        help="say of each image whether the confidence of its best category is below this number from 0 to 1 (of a "
+        "calibrated model: the threshold that the server has chosen)",
+    )
+    parser.add_argument(
         "--explain",
         type=_folder,
         metavar="FOLDER",
@@ -104,18 +121,29 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 
-def _as_json(results: dict[str, Any], key: str) -> str:
-    return json.dumps({key: results}, indent=2, ensure_ascii=False)
+def _as_json(found: dict[str, Any]) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
-def _as_text(results: dict[str, list[tuple[str, float]]]) -> str:
+def _as_text(results: dict[str, list[tuple[str, float]]], unsure: dict[str, bool]) -> str:
     lines = []
     for name, ranking in results.items():
         lines += [name, *(f"{percent:7.2f}%  {category}" for category, percent in ranking)]
+        lines += ["  unsure, perhaps none of these"] if unsure.get(name) else []
     return "\n".join(lines)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits_project.common import protobuf
 from digits_project.common.onnx_runtime import open_session
+from digits_project.common.protobuf import field
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -59,12 +59,7 @@ def _session(onnx_file: Path, names: Sequence[str]) -> InferenceSession:
 
 def _more_outputs(names: Sequence[str]) -> bytes:
     """Protobuf bytes that, appended to a model's file, make those values outputs: protobuf merges repeated messages."""
-    return _field(GRAPH, b"".join(_field(OUTPUT, _field(NAME, name.encode())) for name in names))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A protobuf field that contains bytes or a message."""
-    return protobuf.head(number, len(content)) + content
+    return field(GRAPH, b"".join(field(OUTPUT, field(NAME, name.encode())) for name in names))
 
 
 def _runs(names: Sequence[str], sizes: dict[str, int]) -> Iterator[list[str]]:

@@ -185,15 +185,18 @@ class Model(Job):
         return dict(found["outputs"])
 
     # --- elsewhere ----------------------------------------------------------------------------------------------------
-    def download(self, file: str | os.PathLike[str], snapshot: float | str | None = None) -> Path:
+    def download(
+        self, file: str | os.PathLike[str], snapshot: float | str | None = None, *, calibrated: bool = False
+    ) -> Path:
         """Write a snapshot to a file of this computer and return its path. The name decides the form: .tar.gz, .tgz,
         .tar, .tar.bz2 or .zip is an archive with everything that is needed to run it, and a classify.py that gives the
-        server's answers; .onnx is the network alone."""
+        server's answers; .onnx is the network alone. `calibrated`: model.onnx gives calibrated scores."""
         path = Path(file)
         form = next((form for form in (*ARCHIVES, ONNX) if path.name.lower().endswith(f".{form}")), None)
         if form is None:
             raise ValueError(f"{path.name} must end in .{', .'.join(ARCHIVES)} or .{ONNX}.")
-        return self._connection.download(f"/models/{self.id}/download.{form}", path, params={"epoch": snapshot})
+        asked = {"epoch": snapshot, "calibrated": calibrated or None}
+        return self._connection.download(f"/models/{self.id}/download.{form}", path, params=asked)
 
     def train_further(
         self,

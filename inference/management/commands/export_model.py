@@ -5,10 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 from digits_project.common.errors import BadInput
-from digits_project.jobs.console.command import ConsoleCommand
+from digits_project.jobs.console.command import ConsoleCommand, wrong
+from inference import services
 from inference.console.images_command import add_snapshot, chosen_snapshot
 from inference.download.archive_stream import FORMS
 from inference.download.contents import archive
+from models_app.models import Snapshot
 
 
 class Command(ConsoleCommand):
@@ -24,6 +26,11 @@ class Command(ConsoleCommand):
         add_snapshot(parser)
         parser.add_argument("--form", choices=list(FORMS), help="type of the archive [the suffix of FILE, else zip]")
         parser.add_argument(
+            "--calibrated",
+            action="store_true",
+            help="let model.onnx give calibrated scores, by the temperature that an evaluation has fitted",
+        )
+        parser.add_argument(
             "-o",
             "--output",
             metavar="FILE",
@@ -34,7 +41,7 @@ class Command(ConsoleCommand):
         snapshot, name = chosen_snapshot(options), options["output"]
         form = options["form"] or next((form for form in FORMS if (name or "").endswith(f".{form}")), "zip")
         path = Path(name or f"{snapshot.trained_model_id}-epoch-{snapshot.epoch:g}.{form}")
-        with closing(archive(snapshot, form)) as blocks:
+        with closing(archive(snapshot, form, _temperature(snapshot) if options["calibrated"] else None)) as blocks:
             if name == "-":
                 for block in blocks:
                     sys.stdout.buffer.write(block)
@@ -45,6 +52,13 @@ class Command(ConsoleCommand):
             self.print_json({"model_id": snapshot.trained_model_id, **facts})
         else:
             self.stdout.write(str(path))
+
+
+def _temperature(snapshot: Snapshot) -> float:
+    try:
+        return services.temperature_of(snapshot)
+    except services.NotCalibrated as missing:
+        raise wrong(str(missing)) from missing
 
 
 def _write(path: Path, blocks) -> None:
