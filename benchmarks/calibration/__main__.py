@@ -28,7 +28,6 @@ TRAININGS: dict[str, dict[str, dict[str, Any]]] = {
     "cifar": {
         "lenet": {"epochs": 12, "batch_size": 64, "learning_rate": 0.01},
         "resnet18": {"epochs": 8, "batch_size": 64, "learning_rate": 0.02},
-        "squeezenet": {"epochs": 6, "batch_size": 32, "learning_rate": 0.0005, "solver_type": "ADAM"},
     },
 }
 LEFT_OUT = 2  # categories, the last ones

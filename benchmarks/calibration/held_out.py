@@ -54,7 +54,7 @@ def _of_division(scored: Scored, random: np.random.Generator) -> tuple[float, ..
     unknown = np.zeros(0)
     if len(scored.unknown):
         unknown = calibrated(scored.unknown, found.temperature).max(axis=1)
-    errors = _error(scores, truths), _error(after, truths)
+    errors = _error(calibrated(scores, 1.0), truths), _error(after, truths)
     return (
         right.mean(),
         found.temperature,

@@ -12,7 +12,6 @@ from inference.engine.risk_coverage import THRESHOLDS, CoveragePoint, risk_cover
 STEP = 1.04  # between two temperatures that are tried
 STEPS = 50  # in each direction from 1: 0.14 to 7.1
 TEMPERATURES = STEP ** np.arange(-STEPS, STEPS + 1)
-UNCHANGED = STEPS  # the number of the temperature 1
 FOLDS = 5  # of the cross-validation
 MAX_NUMBERS = 1 << 20  # of an array
 LEAST = float(np.finfo(np.float32).tiny)  # replaces a score of 0
@@ -24,7 +23,8 @@ class TemperatureFit:
 
     def __init__(self) -> None:
         self._images = 0
-        self._losses = np.zeros((FOLDS, len(TEMPERATURES)))
+        self._gains = np.zeros((FOLDS, len(TEMPERATURES)))  # how much lower the loss is than at 1, over the images
+        self._squares = np.zeros((FOLDS, len(TEMPERATURES)))  # of these differences
         self._sums = np.zeros((3, len(TEMPERATURES) * BINS))  # images, correct predictions, sum of confidences
         self._answers = np.zeros((2, len(TEMPERATURES) * len(THRESHOLDS)))  # images, correct predictions
 
@@ -33,15 +33,18 @@ class TemperatureFit:
         logs = _logarithms(scores)
         right = logs.argmax(axis=1) == truths
         logs -= logs.max(axis=1, keepdims=True)
-        folds = (self._images + np.arange(len(truths))) % FOLDS
+        rows = np.arange(len(truths))
+        unchanged = np.log(np.exp(logs).sum(axis=1)) - logs[rows, truths]
+        folds = np.eye(FOLDS)[(self._images + rows) % FOLDS]
         self._images += len(truths)
         some = max(1, MAX_NUMBERS // logs.size)
         for first in range(0, len(TEMPERATURES), some):
             numbers = range(first, min(first + some, len(TEMPERATURES)))
             scaled = logs / TEMPERATURES[numbers.start : numbers.stop, None, None]
             sums = np.exp(scaled).sum(axis=2)  # temperatures × images; the power of the best category is 1
-            losses = np.log(sums) - scaled[:, np.arange(len(truths)), truths]
-            self._losses[:, numbers.start : numbers.stop] += (losses @ np.eye(FOLDS)[folds]).T
+            gains = unchanged - np.log(sums) + scaled[:, rows, truths]
+            self._gains[:, numbers.start : numbers.stop] += (gains @ folds).T
+            self._squares[:, numbers.start : numbers.stop] += (gains**2 @ folds).T
             self._count(numbers, 1 / sums, right)
 
     def _count(self, numbers: range, confidences: np.ndarray, right: np.ndarray) -> None:
@@ -60,13 +63,14 @@ class TemperatureFit:
 
     def temperature(self) -> float:
         """The temperature with the lowest loss; 1 unless such a temperature lowers the loss of images that it was not
-        fitted on too, by five-fold cross-validation. Otherwise a network whose confidences are right within what so
-        few images can tell would get a random temperature, and be calibrated worse."""
-        whole = self._losses.sum(axis=0)
-        fitted = (whole - self._losses).argmin(axis=1)  # on all but one fold
-        if self._losses[np.arange(FOLDS), fitted].sum() >= whole[UNCHANGED]:
+        fitted on too, by more than a standard error (five-fold cross-validation). Otherwise a network whose confidences
+        are right, within what so few images can tell, would get a random temperature and be calibrated worse."""
+        whole = self._gains.sum(axis=0)
+        fitted = np.arange(FOLDS), (whole - self._gains).argmax(axis=1)  # of each fold, on the others
+        gain, squares = self._gains[fitted].sum(), self._squares[fitted].sum()
+        if gain <= np.sqrt(max(0.0, squares - gain**2 / self._images)):
             return 1.0
-        return float(TEMPERATURES[whole.argmin()])
+        return float(TEMPERATURES[whole.argmax()])
 
     def error_at(self, temperature: float) -> float:
         """The expected calibration error of the added images, 0 to 1, at one of the temperatures."""
