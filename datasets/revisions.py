@@ -42,17 +42,16 @@ def revise(dataset: Dataset, owner: str, changes: imagedb.Changes, name: str = "
     with transaction.atomic():
         if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk, status=Status.DONE).exists():
             raise Gone
-        first_id = first_of(dataset)
         return services.create_dataset(
             owner,
             files={CHANGES: changes},
-            name=name or _next_name(dataset, first_id),
+            name=name or next_name(dataset),
             method=REVISION.name,
             parent=dataset,
             revision={
                 "parent_id": dataset.pk,
                 "parent_name": dataset.name,
-                "first_id": first_id,
+                "first_id": first_of(dataset),
                 "excluded": sum(len(split.excluded) for split in splits),
                 "relabelled": sum(len(split.relabelled) for split in splits),
             },
@@ -140,6 +139,7 @@ def _side(dataset: Dataset) -> Side:
     return Side(dataset.directory, [split["name"] for split in dataset.splits], dataset.category_names)
 
 
-def _next_name(dataset: Dataset, first_id: str) -> str:
-    number = Dataset.objects.filter(revision__first_id=first_id).count() + 1
+def next_name(dataset: Dataset) -> str:
+    """The name of a dataset's next revision, unless its user names it."""
+    number = Dataset.objects.filter(revision__first_id=first_of(dataset)).count() + 1
     return f"{_NUMBERED.sub('', dataset.name)[:MAX_NAME]}, revision {number}"

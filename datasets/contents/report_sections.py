@@ -10,6 +10,7 @@ from django.utils.http import urlencode
 
 from datasets import reports
 from datasets.contents import gallery, image_map
+from datasets.contents.revision_sections import reason_against
 from datasets.models import Dataset, DatasetReport
 from digits_project.jobs.models import Status
 
@@ -17,22 +18,30 @@ PREVIEW = 6  # findings of a kind on a page with all kinds
 MAX_SHOWN = 12  # images of a group of copies
 MAX_SENTENCES = 3  # on the page of the dataset
 
+ALL_BUT_FIRST = "Leave out all copies but the first of each picture"
+
 
 class KindText(NamedTuple):
-    """The title of a kind of finding, and what it means."""
+    """The title of a kind of finding, what it means, and what can be done with all of them together."""
 
     title: str
     meaning: str
+    all_of_them: str = "Leave all of them out"
 
 
 TEXTS = {
-    "exact_copies": KindText("Exact copies", "Images with the same pixels, first those in two splits or categories."),
+    "exact_copies": KindText(
+        "Exact copies", "Images with the same pixels, first those in two splits or categories.", ALL_BUT_FIRST
+    ),
     "near_copies": KindText(
-        "Near copies", "The same picture compressed again, cropped a little, or made brighter or darker."
+        "Near copies",
+        "The same picture compressed again, cropped a little, or made brighter or darker.",
+        ALL_BUT_FIRST,
     ),
     "label_errors": KindText(
         "Labels that seem wrong",
         "Another category fits the image better, by a classifier that has not seen it.",
+        "Give all of them the likelier category",
     ),
     "blank": KindText("Blank", "Images of one colour."),
     "dark": KindText("Dark", "Images that are far darker than the others."),
@@ -70,6 +79,8 @@ def page_variables(report: DatasetReport, asked: Mapping[str, Any]) -> dict[str,
         "has_map": not image_map.reason_against(report),
         "outdated": reports.is_outdated(report),
         "version": gallery.version(report.dataset),
+        "can_revise": done and not reason_against(report.dataset),
+        "categories": report.dataset.category_names,
     }
 
 

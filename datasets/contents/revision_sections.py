@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from datasets import revisions
 from datasets.contents import gallery
+from datasets.imagedb import Changes
 from datasets.models import Dataset
 from datasets.sources.folder_source import SPLITS
 from digits_project.common.errors import BadInput
@@ -73,6 +74,28 @@ def difference_variables(dataset: Dataset, found: Mapping[str, Any], before: Dat
         "rows": changed_categories(found["categories"]),
         "totals": totals(found["categories"]),
     }
+
+
+def preview_variables(dataset: Dataset, changes: Changes, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the template datasets/revision_preview.html."""
+    sent = changes.as_json()
+    return {
+        "dataset": dataset,
+        "exclude": "\n".join(sent["exclude"]),
+        "relabel": "\n".join(f"{image}={category}" for image, category in sent["relabel"].items()),
+        "counts": {kind: len(found[kind]) for kind in ("excluded", "relabelled")},
+        "excluded": shown_images(found["excluded"], dataset),
+        "relabelled": shown_images(found["relabelled"], dataset),
+        "rows": changed_categories(found["categories"]),
+        "totals": totals(found["categories"]),
+        "new_name": revisions.next_name(dataset),
+        "emptied": emptied(found["categories"]),
+    }
+
+
+def emptied(categories: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The categories that lose their last image for training."""
+    return [one["category"] for one in categories if one["before"]["train"] and not one["after"]["train"]]
 
 
 def shown_images(images: Sequence[Mapping[str, str]], dataset: Dataset | None) -> list[ShownImage]:

@@ -79,7 +79,11 @@ def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, st
     """
     if not any((of >= 0).any() for of in groups):
         return ExactCopies()
-    members = _Members(parts, groups)
+    return count_members(_of_parts(parts, groups), log, stay)
+
+
+def count_members(members: Members, log: BuildLog, stay: bool) -> ExactCopies:
+    """Count copies and list them in the log."""
     if not members.count:
         return ExactCopies()
     found = ExactCopies(
@@ -118,20 +122,46 @@ def as_json(found: ExactCopies) -> dict:
     return asdict(found) | {"remarks": list(found.remarks)} if found.images else {}
 
 
-class _Members:
-    """All images of the parts that have a copy among them: groups (from 0), labels, splits and positions."""
+def _of_parts(parts: Sequence[Part], groups: Sequence[np.ndarray]) -> Members:
+    numbers = np.concatenate([of[part.images] for part, of in zip(parts, groups, strict=True)])
+    image = np.concatenate([part.images for part in parts])
+    split = np.repeat(np.arange(len(parts)), [len(part.images) for part in parts])
+    label = np.concatenate([part.labels(part.images) for part in parts])
+    return Members.among(numbers, split, label, image, lambda part, of: os.fsdecode(parts[part].listing.path(of)))
 
-    def __init__(self, parts: Sequence[Part], groups: Sequence[np.ndarray]):
-        self._parts = parts
-        numbers = [of[part.images] for part, of in zip(parts, groups, strict=True)]
-        group = np.concatenate(numbers)
+
+@dataclass(frozen=True)
+class Members:
+    """All images that have a copy among them: groups (from 0), labels, splits, and numbers in their split.
+
+    path: the path of an image by its split and its number there.
+    """
+
+    group: np.ndarray
+    split: np.ndarray
+    label: np.ndarray
+    image: np.ndarray
+    path: Callable[[int, int], str]
+
+    @classmethod
+    def among(
+        cls,
+        group: np.ndarray,
+        split: np.ndarray,
+        label: np.ndarray,
+        image: np.ndarray,
+        path: Callable[[int, int], str],
+    ) -> Members:
+        """The members among these images; `group` is -1 for those that can't have a copy."""
         sizes = np.bincount(group[group >= 0], minlength=1)
         has_copy = (group >= 0) & (sizes[np.maximum(group, 0)] > 1)
-        self.image = np.concatenate([part.images for part in parts])[has_copy]
-        self.split = np.repeat(np.arange(len(parts)), [len(part.images) for part in parts])[has_copy]
-        self.label = np.concatenate([part.labels(part.images) for part in parts])[has_copy]
-        _, self.group = np.unique(group[has_copy], return_inverse=True)
-        self.count = int(self.group.max(initial=-1)) + 1
+        _, numbered = np.unique(group[has_copy], return_inverse=True)
+        return cls(numbered, split[has_copy], label[has_copy], image[has_copy], path)
+
+    @property
+    def count(self) -> int:
+        """How many groups there are."""
+        return int(self.group.max(initial=-1)) + 1
 
     def vary(self, values: np.ndarray) -> np.ndarray:
         """For each group, whether its members differ in `values` (one per member)."""
@@ -159,7 +189,7 @@ class _Members:
             log.note(f"copies: … and {self.count - _MAX_LOGGED} more pictures")
 
     def _path(self, member):
-        return os.fsdecode(self._parts[self.split[member]].listing.path(self.image[member]))
+        return self.path(int(self.split[member]), int(self.image[member]))
 
 
 def _image(listings, ends, position):

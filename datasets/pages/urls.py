@@ -5,6 +5,7 @@ from datasets.pages.dataset_images import DatasetImage, DatasetImages, DatasetPi
 from datasets.pages.dataset_preview import DatasetPreview
 from datasets.pages.demo_digits import DemoDigits, digits_file
 from datasets.pages.folder_browser import FolderBrowser
+from datasets.pages.revision_preview import RevisionPreview
 from digits_project.api.routes import with_suffix
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     # The home page offers the digits only if there is this route.
     *([path("pages/datasets/digits", DemoDigits.as_view(), name="demo-digits")] if digits_file() else []),
     path("pages/datasets/folders", FolderBrowser.as_view(), name="dataset-folders"),
+    path("pages/datasets/<str:job_id>/revision", RevisionPreview.as_view(), name="revision-preview"),
     path("datasets/<str:job_id>/mean.png", MeanPicture.as_view(), name="dataset-mean"),
     path("datasets/<str:job_id>/strip.png", DatasetPicture.as_view(draw=strip), name="dataset-strip"),
     path(

@@ -44,6 +44,7 @@ class RevisionMethod(Source):
             changes=self.changes(dataset),
             digests=parent.digests,
             white_level=parent.white_level,
+            has_copies=bool(parent.copies),
         )
 
     def build(self, dataset, report):

@@ -18,6 +18,12 @@ def asking_for_images(wrong: Mapping[str, list[str]]) -> dict[str, list[str]]:
 
 
 @register.filter
+def image_name(image: Mapping) -> str:
+    """The name of an image of a finding, such as train/17."""
+    return f"{image['split']}/{image['record']}"
+
+
+@register.filter
 def item(values: Mapping, key: str):
     """The value of a key."""
     return values[key]

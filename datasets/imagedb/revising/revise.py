@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog, named
+from datasets.imagedb.copies import ExactCopies, as_json
 from datasets.imagedb.encode import SIZES_SUFFIX
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
 from datasets.imagedb.revising import record_of_changes
 from datasets.imagedb.revising.changes import Changes, RevisedSplit, emptied, labels_of, revised
+from datasets.imagedb.revising.copies_left import count as count_copies
 from datasets.imagedb.revising.revised_mean import revised_mean
 from datasets.imagedb.spec import Built, BuiltSplit
 from datasets.imagedb.store.mean import save_mean
@@ -24,6 +26,7 @@ from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import BadInput
 
 _COPY_BYTES = 4 << 20
+NO_COPIES = ExactCopies()
 _MEAN = ("mean.npy", "mean.png")
 _GONE = "The dataset that this one revises was deleted, so its images can't be copied any more."
 
@@ -33,7 +36,8 @@ class RevisionSpec:
     """A revision to build. `source` is the folder of the other dataset, which is only read.
 
     splits: the names of its splits. digests: {file: SHA-256} of its files; those without one are not checked.
-    white_level: the 16-bit sample value that became 255 when it was built.
+    white_level: the 16-bit sample value that became 255 when it was built. has_copies: whether exact copies are among
+    its images; they are counted again then.
     """
 
     source: Path
@@ -42,6 +46,7 @@ class RevisionSpec:
     changes: Changes
     digests: Mapping[str, str] = field(default_factory=dict)
     white_level: int = FULL_RANGE
+    has_copies: bool = False
 
 
 def revise(spec: RevisionSpec, directory: Path, report: Callable[[float], None]) -> Built:
@@ -84,7 +89,16 @@ class _Revision:
         built = [BuiltSplit(split.name, split.entries, split.per_category(len(spec.categories))) for split in splits]
         self._summarise(splits)
         pixel = [float(value) for value in mean.mean(axis=(0, 1))]
-        return Built(list(spec.categories), built, 0, self._log.warnings, pixel, white_level=spec.white_level)
+        found = count_copies(self._directory, splits, self._log, self._progress.tick) if spec.has_copies else NO_COPIES
+        return Built(
+            list(spec.categories),
+            built,
+            0,
+            self._log.warnings,
+            pixel,
+            white_level=spec.white_level,
+            copies=as_json(found),
+        )
 
     def _check_source(self) -> None:
         """Raise DamagedFile unless the files to copy are what the other build wrote."""

@@ -1,6 +1,7 @@
 """Revisions of a dataset: what their databases hold, what they say of their changes, and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.common.errors import HasDependents
 from digits_project.jobs import services
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BROWSER = {"Accept": "text/html"}
@@ -161,3 +163,20 @@ def test_only_datasets_for_classification_that_are_done_are_revised(make_dataset
     response = client.post(f"/datasets/{waiting.pk}/revisions.json", {"exclude": "train/1"})
     assert response.status_code == 400
     assert "only image classification datasets can be revised" in response.content.decode()
+
+
+def test_copies_are_counted_again_and_a_category_without_images_is_kept(make_dataset, revise, tmp_path):
+    folder = write_28_pixel_digits(tmp_path / "digits", categories=3, each=4)
+    shutil.copy(folder / "0/0.png", folder / "0/copy.png")
+    shutil.copy(folder / "1/0.png", folder / "1/copy.png")
+    dataset = make_dataset(folder_train=str(folder), folder_pct_val=0)
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    assert (dataset.copies["pictures"], dataset.copies["in_two_categories"]) == (2, 0)
+    of_zero = [number for number, line in enumerate(lines(dataset, "train")) if line.endswith(" 0")]
+    copy = next(number for number, line in enumerate(lines(dataset, "train")) if line.endswith("1/copy.png 1"))
+    revision = revise(dataset, exclude=[f"train/{number}" for number in of_zero], relabel={f"train/{copy}": "2"})
+    assert (revision.copies["images"], revision.copies["in_two_categories"]) == (2, 1)
+    assert "1/copy.png" in revision.copies["remarks"][1]
+    assert revision.categories == dataset.categories
+    assert revision.warnings == ["The category 0 has no image for training any more. It is kept."]

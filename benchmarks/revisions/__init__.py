@@ -1,0 +1,1 @@
+"""Times a revision of a dataset against the build of it."""
