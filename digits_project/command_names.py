@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[ShortName, ...]] = {
         ShortName("build", "create_dataset", "build a dataset from a folder of images", "pets --folder-train photos"),
         ShortName("download", "download_data", "download a public set of images", "cifar10 ~/data/cifar10"),
         ShortName("report", "dataset_report", "find copies, wrong labels and unusual images in a dataset", "ID --csv"),
+        ShortName("revise", "revise_dataset", "leave images out of a dataset, or relabel them", "ID --exclude train/3"),
         ShortName("preview", "augment_preview", "see images as a training will see them", "ID --output seen.png"),
     ),
     "Models": (

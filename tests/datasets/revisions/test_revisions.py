@@ -13,6 +13,7 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.common.errors import HasDependents
 from digits_project.jobs import services
+from tests.support.api_requests import make_account
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -180,3 +181,32 @@ def test_copies_are_counted_again_and_a_category_without_images_is_kept(make_dat
     assert "1/copy.png" in revision.copies["remarks"][1]
     assert revision.categories == dataset.categories
     assert revision.warnings == ["The category 0 has no image for training any more. It is kept."]
+
+
+def test_the_page_before_a_revision_shows_what_would_change(built_dataset, client):
+    address = f"/pages/datasets/{built_dataset.pk}/revision"
+    ticks = {"tick": ["blank:train/3", "dark:train/3", "blank:val/1"], "to:blank:val/1": "5", "changes": "train/4=6"}
+    page = client.post(address, ticks, headers=BROWSER).content.decode()
+    assert 'name="exclude" value="train/3"' in page
+    assert 'name="relabel" value="train/4=6\nval/1=5"' in page
+    assert "digits, revision 1" in page
+    page = client.post(address, {}, headers=BROWSER).content.decode()
+    assert "Nothing would change: name images to leave out" in page
+    assert Dataset.objects.count() == 1
+
+
+def test_a_private_server_hides_a_parent_that_the_user_may_not_see(built_dataset, revise, client, settings):
+    revision = revise(built_dataset, exclude=["train/1"])
+    Dataset.objects.filter(pk=revision.pk).update(owner="ben")
+    settings.DIGITS_AUTH, settings.DIGITS_PRIVATE = "required", True
+    client.force_login(make_account("ben", "user"))
+    address = f"/datasets/{built_dataset.pk}/revisions.json"
+    assert client.post(address, {"exclude": "train/2"}).status_code == 404
+    found = client.get(f"/datasets/{revision.pk}/diff.json").json()
+    assert (found["before_id"], found["before_name"], len(found["excluded"])) == ("", "", 1)
+    assert "/" not in found["excluded"][0]["path"]
+    facts = client.get(f"/api/v1/datasets/{revision.pk}").json()
+    assert (facts["parent_id"], facts["revision"]) == (None, {"excluded": 1, "relabelled": 0})
+    page = client.get(f"/datasets/{revision.pk}", headers=BROWSER).content.decode()
+    assert "a dataset that you can’t see" in page
+    assert built_dataset.pk not in page
