@@ -53,6 +53,7 @@ def test_a_revision_has_the_other_records_in_their_order_with_the_new_labels(bui
     assert len(records(revision, "val")) == built_dataset.entries("val") - 1
     assert lines(revision, "train")[5] == f"{old_lines[7].rpartition(' ')[0]} {target}"
     assert [int(line.rpartition(" ")[2]) for line in lines(revision, "train")] == [label for label, _ in wanted]
+    assert (revision.directory / "train.sizes").stat().st_size == 4 * len(wanted)
     assert revision.splits[0]["per_category"] == np.bincount([int(label) for label, _ in wanted]).tolist()
     assert (revision.categories, revision.parent) == (built_dataset.categories, built_dataset)
     integrity.check_dataset(revision, ["train", "val"], lambda: None, mean=True)
