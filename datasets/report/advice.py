@@ -69,21 +69,21 @@ def _of_copies(figures: DatasetFigures) -> Iterator[Remark]:
         share = figures.conflicts / figures.images
         yield Remark(
             CONFLICT * share,
-            f"{_images(figures.conflicts)} show a picture that is in more than one category. A network can't learn "
-            "both: decide for one.",
+            f"{_images(figures.conflicts)} {_verb(figures.conflicts, 'shows', 'show')} a picture that is in more "
+            "than one category. A network can't learn both: decide for one.",
         )
     if figures.leaked:
         share = figures.leaked / max(1, figures.held_out)
         yield Remark(
             LEAK * share,
-            f"{_images(figures.leaked)} of validation and test ({share:.1%}) have a copy in another split. The "
-            "measured accuracy will be higher than on new images.",
+            f"{_images(figures.leaked)} of validation and test ({share:.1%}) {_verb(figures.leaked, 'has', 'have')} a "
+            "copy in another split. The measured accuracy will be higher than on new images.",
         )
     if figures.copies:
         yield Remark(
             COPY * figures.copies / figures.images,
-            f"{_images(figures.copies)} only repeat another one: the dataset is worth "
-            f"{figures.images - figures.copies:,} images, not {figures.images:,}.",
+            f"{_images(figures.copies)} only {_verb(figures.copies, 'repeats', 'repeat')} another one: the dataset is "
+            f"worth {figures.images - figures.copies:,} images, not {figures.images:,}.",
         )
 
 
@@ -92,8 +92,8 @@ def _of_labels(figures: DatasetFigures) -> Iterator[Remark]:
         share = figures.label_errors / figures.images
         yield Remark(
             LABEL * share,
-            f"{_images(figures.label_errors)} ({share:.1%}) seem to be in the wrong category. Look at the first ones: "
-            "a network learns from every wrong label.",
+            f"{_images(figures.label_errors)} ({share:.1%}) {_verb(figures.label_errors, 'seems', 'seem')} to be in "
+            "the wrong category. Look at the first ones: a network learns from every wrong label.",
         )
 
 
@@ -121,10 +121,12 @@ def _of_balance(figures: DatasetFigures) -> Iterator[Remark]:
 
 def _of_unusual(figures: DatasetFigures) -> Iterator[Remark]:
     for trait, count in figures.unusual.items():
-        yield Remark(
-            UNUSUAL * count / figures.images, f"{_images(count)} {'is' if count == 1 else 'are'} {TRAITS[trait]}."
-        )
+        yield Remark(UNUSUAL * count / figures.images, f"{_images(count)} {_verb(count, 'is', 'are')} {TRAITS[trait]}.")
 
 
 def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count:,} images"
+
+
+def _verb(count: int, of_one: str, of_several: str) -> str:
+    return of_one if count == 1 else of_several
