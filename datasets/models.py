@@ -77,6 +77,10 @@ class Dataset(Job):
     # Of a revision: parent_id, parent_name, first_id (the dataset that no other is before), excluded, relabelled.
     revision = models.JSONField(default=dict, editable=False)
 
+    # Of a fold of the parent: its number from 1, and the number of folds.
+    fold = models.PositiveSmallIntegerField(null=True, editable=False)
+    folds = models.PositiveSmallIntegerField(null=True, editable=False)
+
     # The result of the build.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
     # imagedb.Split: name, entries, per_category; also in_train if the split was a subfolder of the training folder

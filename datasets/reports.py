@@ -88,7 +88,7 @@ def is_outdated(report: DatasetReport) -> bool:
 def after_building(job_id: str) -> None:
     """Start the report on a dataset that was built, unless the server makes reports only on demand."""
     dataset = Dataset.objects.filter(pk=job_id, status=Status.DONE).first()
-    if dataset is None or settings.DIGITS_DATASET_REPORTS != AUTO:
+    if dataset is None or settings.DIGITS_DATASET_REPORTS != AUTO or not dataset.source.has_report:
         return
     with audit.acting(lambda: audit.Actor("the build")), suppress(Gone):
         start(dataset, owner=dataset.owner, limited=False)

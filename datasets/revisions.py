@@ -12,7 +12,7 @@ from datasets.imagedb.revising import record_of_changes
 from datasets.imagedb.revising.changes import RevisedSplit, labels_of, revised
 from datasets.imagedb.revising.comparing import Side, compare
 from datasets.models import Dataset
-from datasets.sources import REVISION
+from datasets.sources import FOLD, REVISION
 from datasets.sources.revision_source import CHANGES
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import BadInput, DamagedFile, Gone
@@ -59,6 +59,15 @@ def revise(dataset: Dataset, owner: str, changes: imagedb.Changes, name: str = "
         )
 
 
+def make_fold(dataset: Dataset, owner: str, fold: int, folds: int, **fields: Any) -> Dataset:
+    """Make a fold of a dataset: its images for training and validation are dealt anew, and those of one of `folds`
+    parts are for validation. fields: further columns. Raises ValidationError or LimitReached."""
+    taken_over = {column: getattr(dataset, column) for column in TAKEN_OVER}
+    return services.create_dataset(
+        owner, method=FOLD.name, parent=dataset, fold=fold, folds=folds, **taken_over | fields
+    )
+
+
 def refuse(dataset: Dataset) -> None:
     """Raise BadInput if datasets of its kind have no revisions, or CanNotRevise unless it is Done."""
     if dataset.kind != kinds.CLASSIFICATION:
@@ -87,7 +96,7 @@ def preview(dataset: Dataset, changes: imagedb.Changes) -> dict[str, Any]:
 
 def revisions_of(dataset: Dataset) -> QuerySet[Dataset]:
     """The revisions of a dataset that the user may see, the oldest first."""
-    return visible(Dataset).filter(parent=dataset).order_by("created_at")
+    return visible(Dataset).filter(parent=dataset, method=REVISION.name).order_by("created_at")
 
 
 def relatives(dataset: Dataset) -> QuerySet[Dataset]:

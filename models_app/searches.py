@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from datasets import revisions
 from datasets.models import Dataset
 from digits_project.accounts import audit
 from digits_project.common.errors import Aborted, BadInput, IllegalTransition, LimitReached, Refused
@@ -47,13 +48,24 @@ def planned_models(owner: str, *, search: dict[str, Any] | None = None, **fields
 
 
 def create_search(
-    owner: str, *, space: dict[str, Dimension], trials: int | None, minutes: float | None, pruner: str, **fields
+    owner: str,
+    *,
+    space: dict[str, Dimension],
+    trials: int | None,
+    minutes: float | None,
+    pruner: str,
+    folds: int = 0,
+    **fields,
 ) -> Search:
-    """Create a search. `fields` are the arguments of create_models, except those that it chooses (`space`).
+    """Create a search. `fields` are the arguments of create_models, except those that it chooses (`space`). With
+    `folds` it chooses nothing, and trains on as many folds of the dataset.
 
     Raises ValidationError: that of a model with the lowest or the highest values, or because there is no validation.
     """
-    _refuse_without_validation(fields["dataset"], fields.get("val_interval"))
+    if folds:
+        _refuse_without_folds(fields["dataset"], folds, fields.get("val_interval"))
+    else:
+        _refuse_without_validation(fields["dataset"], fields.get("val_interval"))
     search = Search(
         owner=owner,
         name=fields["name"],
@@ -64,6 +76,7 @@ def create_search(
         search_trials=trials,
         search_minutes=minutes,
         search_pruner=pruner,
+        folds=folds,
         seed=fields.get("random_seed") or 0,
         devices=ONE_AT_A_TIME if fields.get("select_gpus") else fields.get("select_gpu_count", 1),
     )
@@ -88,6 +101,16 @@ def _refuse_without_validation(dataset: Dataset, val_interval: float | None) -> 
         raise ValidationError({"val_interval": "A search compares validations, but val_interval is 0."})
     if dataset.status == Status.DONE and not dataset.entries("val"):
         raise ValidationError({"dataset": "A search compares validations, but it has no images for validation."})
+
+
+def _refuse_without_folds(dataset: Dataset, folds: int, val_interval: float | None) -> None:
+    if val_interval == 0:
+        raise ValidationError({"val_interval": "A k-fold compares validations, but val_interval is 0."})
+    if not dataset.declared_kind.has_categories:
+        raise ValidationError({"folds": "Only datasets of images with categories have folds."})
+    images = dataset.entries("train") + dataset.entries("val")
+    if dataset.status == Status.DONE and images < folds:
+        raise ValidationError({"folds": f"The dataset has only {images} images for training and validation."})
 
 
 def after_trial(job_id: str) -> None:
@@ -118,11 +141,13 @@ def _resume_trials(search: Search, since: datetime | None) -> None:
     if since is None:
         return
     unfinished = search.trials.filter(status__in=(Status.ABORTED, Status.ERROR), pruned_epoch=None)
-    for model in unfinished.filter(ended_at__lt=since).order_by("trial"):
+    for model in unfinished.filter(ended_at__lt=since).select_related("dataset").order_by("trial"):
         if not search.has_room:
             return
         try:
             with suppress(Refused, IllegalTransition):
+                if model.dataset.fold and model.dataset.status in (Status.ABORTED, Status.ERROR):
+                    services.resume(model.dataset)
                 services.resume(model)
         except LimitReached as limit:
             raise BadInput(str(limit)) from limit
@@ -154,8 +179,7 @@ def _create_trial(search: Search) -> None:
     """
     limits.refuse_more_disk(search.owner, "resume the search")
     number = search.next_trial
-    earlier = list(trials_of(search).values())
-    values = optimizer().next_values(search.dimensions, earlier, search.seed, number)
+    values = _next_values(search, number)
     with transaction.atomic():
         held = Search.objects.select_for_update().filter(
             pk=search.pk, status=Status.RUNNING, worker=search.worker, abort_requested_at=None, next_trial=number
@@ -165,9 +189,28 @@ def _create_trial(search: Search) -> None:
         Search.objects.filter(pk=search.pk).update(next_trial=number + 1)
         name = f"{search.name[:MAX_NAME]} #{number}"
         fields = _with_values(_fields(search), values) | {"name": name, "search": search, "trial": number}
+        if search.folds:
+            fields["dataset"] = _fold(search, fields["dataset"], number)
         for model in create_models(search.owner, **fields | {"priority": search.priority}):
             model.shared_with.set(search.shared_with.all())
     search.next_trial = number + 1
+
+
+def _next_values(search: Search, number: int) -> dict[str, float]:
+    """The values of the trial with this number; none in a k-fold."""
+    if search.folds:
+        return {}
+    earlier = list(trials_of(search).values())
+    return optimizer().next_values(search.dimensions, earlier, search.seed, number)
+
+
+def _fold(search: Search, dataset: Dataset, number: int) -> Dataset:
+    """The dataset of a fold, which an io worker builds. Raises ValidationError or LimitReached."""
+    name = f"{dataset.name[:MAX_NAME]}, fold {number} of {search.folds}"
+    about = {"name": name, "group_name": search.group_name, "priority": search.priority}
+    fold = revisions.make_fold(dataset, search.owner, number, search.folds, **about)
+    fold.shared_with.set(search.shared_with.all())
+    return fold
 
 
 def _fields(search: Search) -> dict[str, Any]:

@@ -87,9 +87,11 @@ class DatasetDetails(DatasetResource, JobDetails):
     copies = serializers.JSONField(help_text="Exact copies among the images; {} if there are none.")
     warnings = serializers.ListField(child=serializers.CharField())
     parent_id = serializers.SerializerMethodField(
-        help_text="The dataset that this one revises; null without one, or if it was deleted."
+        help_text="The dataset that this one revises, or is a fold of; null without one, or if it was deleted."
     )
     revision = serializers.SerializerMethodField(help_text="What was changed; null if it is no revision.")
+    fold = serializers.IntegerField(allow_null=True, help_text="The number of the fold, from 1; null if it is none.")
+    folds = serializers.IntegerField(allow_null=True, help_text="How many folds there are.")
     model_count = serializers.SerializerMethodField(help_text="How many models are trained on it.")
     settings = serializers.SerializerMethodField(help_text="The fields of the form that would create it again.")
 

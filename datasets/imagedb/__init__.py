@@ -10,6 +10,7 @@ from datasets.imagedb.readers.archive import check as check_archive
 from datasets.imagedb.readers.category_names import usable as usable_names
 from datasets.imagedb.readers.textfile import check as check_lists
 from datasets.imagedb.revising.changes import Changes, WrongChange
+from datasets.imagedb.revising.folds import FoldSpec, build_fold
 from datasets.imagedb.revising.revise import RevisionSpec, revise
 from datasets.imagedb.spec import Built, BuiltSplit, FolderSource, Spec, TextSource
 from datasets.imagedb.store.staging import clear_away
@@ -22,6 +23,7 @@ __all__ = [
     "Built",
     "BuiltSplit",
     "Changes",
+    "FoldSpec",
     "FolderSource",
     "Prebuilt",
     "PrebuiltSpec",
@@ -31,6 +33,7 @@ __all__ = [
     "TextSource",
     "WrongChange",
     "build",
+    "build_fold",
     "build_prebuilt",
     "check",
     "check_archive",

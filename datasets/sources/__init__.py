@@ -1,5 +1,6 @@
 """The sources of datasets: the ways to provide images, registered by name."""
 
+from datasets.sources.fold_source import FoldMethod
 from datasets.sources.folder_source import FolderMethod
 from datasets.sources.prebuilt_source import PrebuiltMethod
 from datasets.sources.revision_source import RevisionMethod
@@ -20,8 +21,10 @@ FOLDER = register(FolderMethod())
 TEXTFILE = register(TextfileMethod())
 PREBUILT = register(PrebuiltMethod())
 REVISION = register(RevisionMethod())
+FOLD = register(FoldMethod())
 
 __all__ = [
+    "FOLD",
     "FOLDER",
     "MAX_NAME",
     "PREBUILT",

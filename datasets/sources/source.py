@@ -41,6 +41,7 @@ class Source:
     columns: {name: column} of the dataset's table; a new column needs a migration.
     paths: the columns that hold paths of the server.
     is_in_forms: whether the forms offer it; else a route of its own makes its datasets.
+    has_report: whether a report is made after each build, if the server makes reports.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Source:
     columns: Mapping[str, Field] = {}
     paths: tuple[str, ...] = ()
     is_in_forms = True
+    has_report = True
 
     @cached_property
     def field_names(self) -> frozenset[str]:

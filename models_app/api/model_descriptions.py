@@ -58,6 +58,10 @@ MODEL = {
         "median: a search stops trainings that are worse than the median of the others at the same epoch; none: it "
         "stops none."
     ),
+    "folds": (
+        "A k-fold: the images for training and validation are divided into so many parts, and the settings are trained "
+        "as often, each time with another part for validation. The result is the mean and the spread of the accuracy."
+    ),
     "select_gpu": "`next` for any free GPU, or the number of the GPU to train on.",
     "select_gpus": "The numbers of the GPUs to train on together.",
     "select_gpus_list": "The same, separated by commas: `0,1`.",

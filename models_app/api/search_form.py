@@ -11,7 +11,16 @@ from digits_project.common.errors import BadInput
 from models_app.api.model_fields import ListField, PositiveNumber
 from models_app.api.policy_form import PolicyForm
 from models_app.search.ranges import Dimension, is_list, is_range, read_choices, read_range
-from models_app.search.search_job import MAX_MINUTES, MAX_TRIALS, MEDIAN, PRUNERS, USUAL_TRIALS
+from models_app.search.search_job import (
+    MAX_FOLDS,
+    MAX_MINUTES,
+    MAX_TRIALS,
+    MEDIAN,
+    MIN_FOLDS,
+    NO_PRUNER,
+    PRUNERS,
+    USUAL_TRIALS,
+)
 from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 
@@ -24,7 +33,8 @@ MAX_SHOWN = 40  # characters of a wrong value in a message
 PATTERN = r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"  # of a range or a list, for the schema
 LIMITS = ("search_trials", "search_minutes")
 ONE_VALUE = "This takes one number. A search can choose the values of numeric hyperparameters, such as learning_rate."
-SEARCH_FIELDS = (*LIMITS, "search_pruner")
+SEARCH_FIELDS = (*LIMITS, "search_pruner", "folds")
+SEVERAL = ("learning_rate", "batch_size")  # the fields that take several values
 
 
 class SearchForm(PolicyForm):
@@ -38,6 +48,7 @@ class SearchForm(PolicyForm):
     search_trials = serializers.IntegerField(min_value=1, max_value=MAX_TRIALS, default=None)
     search_minutes = PositiveNumber(max_value=MAX_MINUTES, default=None)
     search_pruner = serializers.ChoiceField(PRUNERS, default=MEDIAN)
+    folds = serializers.IntegerField(min_value=MIN_FOLDS, max_value=MAX_FOLDS, default=None)
 
     def get_fields(self):
         fields = super().get_fields()
@@ -95,7 +106,9 @@ class SearchForm(PolicyForm):
     def wrong_together(self, values):
         wrong = super().wrong_together(values)
         limit = next((name for name in LIMITS if values.get(name)), None)
-        if limit and not self._space and not self._wrong_space:
+        if values.get("folds"):
+            wrong |= self._wrong_with_folds(values)
+        elif limit and not self._space and not self._wrong_space:
             wrong[limit] = (
                 "There is nothing to search: give a hyperparameter a range, such as learning_rate=0.0001..0.1 log."
             )
@@ -106,9 +119,20 @@ class SearchForm(PolicyForm):
                 wrong[name] = f"This belongs to {field}={choice}, but {field} is {values[field]}."
         return wrong
 
+    def _wrong_with_folds(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Errors of fields that contradict `folds`, by field."""
+        several = [name for name in SEVERAL if isinstance(values.get(name), list) and len(values[name]) > 1]
+        named = [*self._space, *several, *(name for name in LIMITS if values.get(name))]
+        reason = "A k-fold (folds) trains the same settings on each fold: give one value, and no limits of a search."
+        return dict.fromkeys(named, reason)
+
     def validate(self, form):
         form = super().validate(form)
-        trials, minutes, pruner = (form.pop(name) for name in SEARCH_FIELDS)
+        trials, minutes, pruner, folds = (form.pop(name) for name in SEARCH_FIELDS)
+        if folds:
+            return form | {
+                "search": {"space": {}, "trials": folds, "minutes": None, "pruner": NO_PRUNER, "folds": folds}
+            }
         if not self._space:
             return form
         if trials is None and minutes is None:

@@ -1,5 +1,7 @@
 """The viewset of searches, their JSON, and the serializers of the responses for the schema."""
 
+from collections.abc import Sequence
+
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 
@@ -9,6 +11,7 @@ from digits_project.jobs.api.views import JobViewSet, fetch
 from digits_project.jobs.models import LIST_ORDER, Status
 from digits_project.jobs.visibility import visible
 from models_app.api.model_responses import epoch_json
+from models_app.search.folds import fold_figures
 from models_app.search.search_job import PRUNERS, Search
 from models_app.search.trials import Standing, leaderboard
 
@@ -25,10 +28,20 @@ def search_json(search: Search) -> dict:
         search_trials=search.search_trials,
         search_minutes=search.search_minutes,
         search_pruner=search.search_pruner,
+        folds=search.folds,
+        fold_figures=fold_json(search, standings),
         space={name: str(dimension) for name, dimension in search.dimensions.items()},
         **best,
         leaderboard=[standing_json(standing) for standing in standings],
     )
+
+
+def fold_json(search: Search, standings: Sequence[Standing]) -> dict | None:
+    """The figures over the folds; None without folds."""
+    if not search.folds:
+        return None
+    figures = fold_figures(standings)._asdict()
+    return {name: found and found._asdict() for name, found in figures.items()}
 
 
 def standing_json(standing: Standing) -> dict:
@@ -59,6 +72,27 @@ class RankedTrial(serializers.Serializer):
     pruned_epoch = serializers.FloatField(required=False, help_text="The epoch at which the search stopped it.")
 
 
+class SpreadFacts(serializers.Serializer):
+    """A figure over the folds that are Done."""
+
+    folds = serializers.IntegerField(help_text="How many have it.")
+    mean = serializers.FloatField()
+    deviation = serializers.FloatField(allow_null=True, help_text="The standard deviation; null for one fold.")
+    lowest = serializers.FloatField()
+    highest = serializers.FloatField()
+
+
+class FoldFacts(serializers.Serializer):
+    """The figures of a k-fold, each null until a fold has it."""
+
+    accuracy = SpreadFacts(
+        allow_null=True,
+        help_text="Of the best snapshots, which are chosen by the images that they are measured on; 0 to 1.",
+    )
+    last_accuracy = SpreadFacts(allow_null=True, help_text="Of the last validations, for which nothing was chosen.")
+    macro_f1 = SpreadFacts(allow_null=True, help_text="Of the evaluations: the mean F1 of the categories.")
+
+
 class SearchFacts(JobFacts):
     """A search: what it chooses from, and its trials, the best first."""
 
@@ -66,6 +100,8 @@ class SearchFacts(JobFacts):
     search_trials = serializers.IntegerField(allow_null=True)
     search_minutes = serializers.FloatField(allow_null=True)
     search_pruner = serializers.ChoiceField(PRUNERS)
+    folds = serializers.IntegerField(help_text="0 unless it is a k-fold.")
+    fold_figures = FoldFacts(allow_null=True, help_text="The result of a k-fold; null without folds.")
     space = serializers.DictField(
         child=serializers.CharField(), help_text="The range or the list of each hyperparameter that it chooses."
     )

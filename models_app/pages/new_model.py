@@ -48,7 +48,8 @@ HELP_OF_GROUPS = {
     "schedule": "How long the training takes, how the learning rate changes, and when snapshots are taken.",
     AUGMENTATION: "Random changes of the images, so that the network sees more variety.",
     HARDWARE: "What computes the training.",
-    SEARCH: "Several trainings: give a number above a range, such as 0.001..0.1, and a search finds the best value.",
+    SEARCH: "Several trainings: give a number above a range, such as 0.001..0.1, and a search finds the best "
+    "value; or a number of folds, and the same settings are trained on each.",
 }
 METHODS = {
     "": ("The recipe chooses", "A network that suits the images and the recipe."),

@@ -18,6 +18,7 @@ from digits_project.jobs.models import ENDED, RESUMED, Device, Job, Status
 from models_app.search.ranges import Dimension
 
 MAX_TRIALS = 1000
+MIN_FOLDS, MAX_FOLDS = 2, 20
 USUAL_TRIALS = 20
 MAX_MINUTES = 60 * 24 * 365
 NO_PRUNER, MEDIAN = "none", "median"
@@ -28,6 +29,7 @@ ONE_AT_A_TIME = 32767  # of `devices`
 class Search(Job):
     """A search for the hyperparameters with the best validation.
 
+    With folds it is a k-fold: each trial has the same values, and is trained on another fold of the dataset.
     It creates models, its trials, of which each is trained with the values that Optuna chooses by the results of the
     earlier ones. A worker runs it whenever there is something to do (`ready`): it creates the next trials, and goes
     back to Waiting; when all trials have ended it is Done. So no process lives as long as the search.
@@ -63,6 +65,8 @@ class Search(Job):
         default=MEDIAN,
         help_text="median: trainings are stopped that are worse than the median of the others at the same epoch.",
     )
+    # How many folds of its dataset it trains on, instead of values that it chooses; 0 for none.
+    folds = models.PositiveSmallIntegerField(default=0, editable=False)
     seed = models.PositiveBigIntegerField(default=0, editable=False)
     devices = models.PositiveSmallIntegerField(default=1, editable=False)  # of one trial
     next_trial = models.PositiveIntegerField(default=1, editable=False)  # the number of the next trial
@@ -102,11 +106,19 @@ class Search(Job):
     def waits_for(self) -> str:
         if self.dataset.status != Status.DONE:
             return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
-        count = len(self.started_jobs())
+        count = self.trials.exclude(status__in=ENDED).count()
         return f"{count} trial{'s' if count > 1 else ''}" if count and not self.has_room else ""
 
     def started_jobs(self) -> list[Job]:
-        return list(self.trials.exclude(status__in=ENDED).only(*self.LISTED))
+        trials = self.trials.exclude(status__in=ENDED).only(*self.LISTED)
+        return [*trials, *self.unfinished_folds()]  # aborted in this order: without its dataset a model fails
+
+    def unfinished_folds(self) -> list[Job]:
+        """The datasets of its folds that are not built yet."""
+        if not self.folds:
+            return []
+        made = Dataset.objects.filter(trained_models__search=self).exclude(pk=self.dataset_id)
+        return list(made.exclude(status__in=ENDED).only(*Dataset.LISTED))
 
     def milestones(self, after: int = 0) -> Sequence[str]:
         ended = self.trials.filter(status__in=ENDED).count()

@@ -61,6 +61,13 @@ def words(name: str) -> str:
 
 
 @register.filter
+def titled_spreads(figures: Mapping[str, Mapping | None]) -> list[tuple[str, Mapping]]:
+    """The figures of a k-fold that are there, with their titles."""
+    titles = {"accuracy": "Accuracy, best snapshots", "last_accuracy": "Accuracy, last epochs", "macro_f1": "Macro F1"}
+    return [(title, found) for name, title in titles.items() if (found := figures[name])]
+
+
+@register.filter
 def at(values: Sequence, place: int):
     """The value at a place."""
     return values[place]

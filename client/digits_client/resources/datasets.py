@@ -33,6 +33,8 @@ class Dataset(Job):
     skipped_files = Fact(record(SkippedFiles))
     warnings = Fact(sequence(str))
     parent_id = Fact(optional(str))
+    fold = Fact(optional(int))
+    folds = Fact(optional(int))
     model_count = Fact(int)
     settings = Fact(table)
 

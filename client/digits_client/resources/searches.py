@@ -19,6 +19,8 @@ class Search(Job):
     search_trials = Fact(optional(int))
     search_minutes = Fact(optional(float))
     search_pruner = Fact(str)
+    folds = Fact(int)
+    fold_figures = Fact(optional(table))
     space = Fact(table)
     leaderboard = Fact(sequence(record(Trial)))
 
@@ -48,5 +50,12 @@ class Searches(Resource[Search]):
         limits = {"search_trials": trials, "search_minutes": minutes}
         if trials is None and minutes is None:
             limits["search_trials"] = 20
-        form = {"model_name": name or f"search on {dataset.name if isinstance(dataset, Dataset) else dataset}"}
-        return self._created("/models/images/classification.json", {**form, "dataset": dataset, **limits, **fields})
+        return self._started(dataset, name, "search", **limits, **fields)
+
+    def k_fold(self, dataset: Dataset | str, name: str | None = None, *, folds: int = 5, **fields: Any) -> Search:
+        """Train the same settings on each of `folds` folds of a dataset; `fold_figures` has mean and spread."""
+        return self._started(dataset, name, "k-fold", folds=folds, **fields)
+
+    def _started(self, dataset: Dataset | str, name: str | None, what: str, **fields: Any) -> Search:
+        form = {"model_name": name or f"{what} on {dataset.name if isinstance(dataset, Dataset) else dataset}"}
+        return self._created("/models/images/classification.json", {**form, "dataset": dataset, **fields})

@@ -1,1 +1,1 @@
-"""Makes a revision of a built dataset: its records without some images, and with other labels of some."""
+"""Makes datasets of the records of another one: a revision, without some images and with other labels; a fold."""

@@ -65,6 +65,17 @@ def revise(spec: RevisionSpec, directory: Path, report: Callable[[float], None])
     return built
 
 
+def check_source(source: Path, splits: Sequence[str], digests: Mapping[str, str], tick: Callable[[], None]) -> None:
+    """Raise DamagedFile unless the files to copy are what the other build wrote."""
+    for split in splits:
+        for name in (f"{split}.rec", f"{split}.idx", f"{split}.txt"):
+            path, wanted = source / name, digests.get(name)
+            if wanted and not path.exists():
+                raise damaged(path, "is missing.")
+            if wanted and remembered_sha256(path, State.of(path), tick) != wanted:
+                raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
+
+
 class _Revision:
     """One build of a revision, into a staging folder."""
 
@@ -77,7 +88,7 @@ class _Revision:
 
     def run(self) -> Built:
         spec = self._spec
-        self._check_source()
+        check_source(spec.source, spec.splits, spec.digests, self._progress.tick)
         splits = revised(labels_of(spec.source, spec.splits), spec.categories, spec.changes)
         self._count = sum(len(split.before) for split in splits)
         paths = {split.name: self._write(split) for split in splits}
@@ -99,16 +110,6 @@ class _Revision:
             white_level=spec.white_level,
             copies=as_json(found),
         )
-
-    def _check_source(self) -> None:
-        """Raise DamagedFile unless the files to copy are what the other build wrote."""
-        for split in self._spec.splits:
-            for name in (f"{split}.rec", f"{split}.idx", f"{split}.txt"):
-                path, wanted = self._spec.source / name, self._spec.digests.get(name)
-                if wanted and not path.exists():
-                    raise damaged(path, "is missing.")
-                if wanted and remembered_sha256(path, State.of(path), self._progress.tick) != wanted:
-                    raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
 
     def _write(self, split: RevisedSplit) -> dict[int, str]:
         """Write the files of a split. Returns the paths of the images that change, by their number before."""

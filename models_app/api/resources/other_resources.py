@@ -12,7 +12,7 @@ from digits_project.jobs.api.job_resources import (
     ResourceViewSet,
     page_of,
 )
-from models_app.api.search_views import RankedTrial, standing_json
+from models_app.api.search_views import FoldFacts, RankedTrial, fold_json, standing_json
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import Evaluation
 from models_app.search.search_job import PRUNERS, Search
@@ -42,22 +42,28 @@ class PretrainedDetails(PretrainedResource, JobDetails):
 class SearchResource(JobResource):
     """A search in a list."""
 
-    COLUMNS = (*JobResource.COLUMNS, "dataset", "search_trials", "search_minutes", "search_pruner")
+    COLUMNS = (*JobResource.COLUMNS, "dataset", "search_trials", "search_minutes", "search_pruner", "folds")
 
     dataset_id = serializers.CharField()
     search_trials = serializers.IntegerField(allow_null=True)
     search_minutes = serializers.FloatField(allow_null=True)
     search_pruner = serializers.ChoiceField(PRUNERS)
+    folds = serializers.IntegerField(help_text="0 unless it is a k-fold.")
 
 
 class SearchDetails(SearchResource, JobDetails):
     """A search with all its facts."""
 
     space = serializers.SerializerMethodField(help_text="What each hyperparameter is chosen from.")
+    fold_figures = serializers.SerializerMethodField(help_text="The result of a k-fold; null without folds.")
     leaderboard = serializers.SerializerMethodField(help_text="The trials, the best first.")
 
     def get_space(self, search) -> dict[str, str]:
         return {name: str(dimension) for name, dimension in search.dimensions.items()}
+
+    @extend_schema_field(FoldFacts(allow_null=True))
+    def get_fold_figures(self, search):
+        return fold_json(search, leaderboard(search)) if search.folds else None
 
     @extend_schema_field(RankedTrial(many=True))
     def get_leaderboard(self, search):

@@ -57,3 +57,16 @@ def test_train_model_runs_a_search_without_workers(built_dataset):
     assert (command.returncode, printed["status"]) == (0, "Done")
     assert [row["rank"] for row in printed["leaderboard"]] == [1, 2]
     assert Search.objects.get().pk == printed["id"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_train_model_runs_a_k_fold_without_workers(built_dataset):
+    network = ["--dataset", built_dataset.pk, "--standard-networks", "lenet", "--train-epochs", "1"]
+    command = start_command(
+        "train_model", "twice", "--here", "--json", *network, "--folds", "2", stdout=subprocess.PIPE
+    )
+    printed = json.loads(command.communicate(timeout=120)[0])
+    assert (command.returncode, printed["status"]) == (0, "Done")
+    figures = printed["fold_figures"]["accuracy"]
+    assert (figures["folds"], len(printed["leaderboard"])) == (2, 2)
+    assert figures["mean"] == pytest.approx(sum(row["accuracy"] for row in printed["leaderboard"]) / 2)

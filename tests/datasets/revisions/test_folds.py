@@ -1,0 +1,85 @@
+"""Folds of a dataset: which images each has, and what depends on it."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from datasets import integrity, revisions
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.revising.folds import joined, named_groups, parts_of
+from datasets.tasks import build_dataset
+from tests.datasets.revisions.test_revisions import lines, records
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+BROWSER = {"Accept": "text/html"}
+FOLDS = 3
+
+
+@pytest.fixture
+def folds(built_dataset):
+    """The built folds of a dataset."""
+    made = [revisions.make_fold(built_dataset, "ada", number, FOLDS, name=f"fold {number}") for number in (1, 2, 3)]
+    for fold in made:
+        build_dataset(fold.pk)
+        fold.refresh_from_db()
+    return made
+
+
+def test_each_image_is_for_validation_in_one_fold_and_for_training_in_all_others(folds, built_dataset):
+    whole = Counter([*records(built_dataset, "train"), *records(built_dataset, "val")])
+    assert [(fold.status, fold.error, fold.parent) for fold in folds] == [("Done", "", built_dataset)] * FOLDS
+    assert sum((Counter(records(fold, "val")) for fold in folds), Counter()) == whole
+    for fold in folds:
+        assert Counter([*records(fold, "train"), *records(fold, "val")]) == whole
+        assert not set(records(fold, "train")) & set(records(fold, "val"))
+        assert [int(line.rpartition(" ")[2]) for line in lines(fold, "val")] == [one[0] for one in records(fold, "val")]
+        integrity.check_dataset(fold, ["train", "val"], lambda: None, mean=True)
+
+
+def test_the_categories_of_a_fold_are_as_frequent_as_in_the_dataset(folds, built_dataset):
+    total = np.sum([split["per_category"] for split in built_dataset.splits], axis=0)
+    for fold in folds:
+        counts = np.array(fold.splits[1]["per_category"])
+        assert (np.abs(counts - total / FOLDS) < 1).all()
+
+
+def test_a_fold_has_the_mean_of_its_own_training_images(folds):
+    pixels = [decode_record(payload) for _, payload in records(folds[0], "train")]
+    stored = np.load(folds[0].directory / "mean.npy").transpose(1, 2, 0)
+    assert stored == pytest.approx(np.mean(pixels, axis=0), abs=1e-3)
+
+
+def test_a_fold_names_its_dataset_on_its_page_and_is_no_revision(folds, built_dataset, client):
+    facts = client.get(f"/api/v1/datasets/{folds[1].pk}").json()
+    assert (facts["parent_id"], facts["fold"], facts["folds"], facts["revision"]) == (built_dataset.pk, 2, 3, None)
+    assert "2 of 3 of" in client.get(f"/datasets/{folds[1].pk}", headers=BROWSER).content.decode()
+    assert list(revisions.revisions_of(built_dataset)) == []
+
+
+def test_copies_share_a_part_and_the_parts_depend_on_the_images_and_the_seed_only():
+    groups = [b"%d" % (number // 2) for number in range(40)]  # each image has a copy
+    labels = [number // 2 % 2 for number in range(40)]
+    parts = parts_of(labels, groups, 5, seed=1)
+    assert (parts[0::2] == parts[1::2]).all()
+    assert np.bincount(parts).tolist() == [8] * 5
+    backwards = parts_of(labels[::-1], groups[::-1], 5, seed=1)
+    assert backwards[::-1].tolist() == parts.tolist()
+    assert parts_of(labels, groups, 5, seed=2).tolist() != parts.tolist()
+
+
+def test_images_of_a_patient_share_a_part_also_those_that_are_copies_of_others():
+    paths = [b"/photos/cat/p1_0.png", b"/photos/cat/p1_1.png", b"/photos/dog/p2_0.png", b"/photos/dog/x.png"]
+    names = named_groups(paths, "*/{group}_*")
+    assert names == ["p1", "p1", "p2", ""]
+    one, again, other, last = joined([b"a", b"b", b"b", b"c"], names, "*/{group}_*")
+    assert one == again == other != last
+    assert len(set(joined([b"a", b"a"], ["", ""], "off"))) == 2
+    assert len(set(joined([b"a", b"a"], ["", ""], "auto"))) == 1
+
+
+def test_more_folds_than_images_are_an_error_that_says_so(built_dataset):
+    fold = revisions.make_fold(built_dataset, "ada", 1, 500, name="fold")
+    build_dataset(fold.pk)
+    fold.refresh_from_db()
+    assert (fold.status, "too few for 500 folds" in fold.error) == ("Error", True)
