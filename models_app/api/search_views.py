@@ -11,7 +11,7 @@ from digits_project.jobs.api.views import JobViewSet, fetch
 from digits_project.jobs.models import LIST_ORDER, Status
 from digits_project.jobs.visibility import visible
 from models_app.api.model_responses import epoch_json
-from models_app.search.folds import fold_figures
+from models_app.search.fold_figures import fold_figures
 from models_app.search.search_job import PRUNERS, Search
 from models_app.search.trials import Standing, leaderboard
 
