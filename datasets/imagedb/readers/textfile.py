@@ -63,7 +63,7 @@ def _refuse_equal(names, lines, source):
             )
 
 
-class ListedImage(NamedTuple):
+class LineOfList(NamedTuple):
     """An image that a line lists: its absolute path, its label, and its group, "" in a list without groups."""
 
     path: str
@@ -77,7 +77,7 @@ def read_images(
     at: Callable[[float], None],
     roots: Sequence[Path] = (),
     has_groups: bool = False,
-) -> Iterator[ListedImage]:
+) -> Iterator[LineOfList]:
     """Every image, in the order of the lines, each of which ends with a group if `has_groups`. Blank lines are skipped.
 
     `at(fraction)` is called for every line. Raises BadInput, with file and line, for a line that is not a path and a
@@ -143,7 +143,7 @@ def _check_folder_of_lst(source, first, roots):
         )
 
 
-def _parsed(text, folder, categories, has_groups) -> ListedImage:
+def _parsed(text, folder, categories, has_groups) -> LineOfList:
     """The image of a line. `folder` ends with a slash. Raises BadInput, a clause after "Line 3 of …"."""
     listed, group = _without_group(text) if has_groups else (text, "")
     path, label = _path_and_label(listed)
@@ -156,12 +156,12 @@ def _parsed(text, folder, categories, has_groups) -> ListedImage:
     if not path or "\0" in path:
         raise BadInput(" names no path.")
     if path.startswith("/"):
-        return ListedImage(path, category, group)
+        return LineOfList(path, category, group)
     if foreign := foreign_path(path):
         raise BadInput(f": {_shown(path)} {foreign}.")
     if folder is None:
         raise BadInput(f": {_shown(path)} is a relative path; name the folder of these images too.")
-    return ListedImage(folder + (path if "/" in path else path.replace("\\", "/")), category, group)
+    return LineOfList(folder + (path if "/" in path else path.replace("\\", "/")), category, group)
 
 
 def _without_group(text):
