@@ -37,7 +37,7 @@ class NewCategories(serializers.Field):
     """The new categories of images: an object, or a text or a list with `train/17=cat` on each line."""
 
     default_error_messages = {
-        "invalid": f'Send an object with the new category of each image, such as {{"train/17": "cat"}}. {_EXAMPLE}',
+        "invalid": f'Send an object with the new category of each image, such as {{{{"train/17": "cat"}}}}. {_EXAMPLE}',
         "line": "{line} is not of the form train/17=cat: an image, an equals sign, and its new category.",
         "twice": "{image} gets two categories.",
     }

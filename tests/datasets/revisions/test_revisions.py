@@ -115,6 +115,7 @@ def test_revisions_of_revisions_are_compared_image_by_image(built_dataset, revis
         ({"exclude": [f"val/{number}" for number in range(30)]}, "exclude", "No image of the split val would be left"),
         ({"exclude": ["train/1", "train/1"]}, "exclude", "Named twice: train/1"),
         ({"exclude": {"train": 1}}, "exclude", "Send a list of images. Write an image as train/17"),
+        ({"relabel": 3}, "relabel", 'Send an object with the new category of each image, such as {"train/17": "cat"}.'),
         ({"relabel": "train/3"}, "relabel", "train/3 is not of the form train/17=cat"),
         ({"relabel": {f"train/{number}": "1" for number in range(90)}}, "exclude", "a classifier needs two"),
         ({}, "exclude", "Nothing would change"),
