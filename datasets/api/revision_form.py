@@ -74,12 +74,12 @@ class RevisionForm(Form):
     )
     exclude = ImageNames(
         default=[],
-        style={"base_template": "textarea.html", "title": "Leave out"},
+        style={"base_template": "textarea.html", "title": "Leave out", "default": ""},
         help_text="The images that are left out, such as `train/17`: the split, and the number of the record there.",
     )
     relabel = NewCategories(
         default={},
-        style={"base_template": "textarea.html", "title": "Give another category"},
+        style={"base_template": "textarea.html", "title": "Give another category", "default": ""},
         help_text="The images that get another category of the dataset: `train/17=cat`, or an object in JSON.",
     )
 

@@ -69,11 +69,15 @@ def check_source(source: Path, splits: Sequence[str], digests: Mapping[str, str]
     """Raise DamagedFile unless the files to copy are what the other build wrote."""
     for split in splits:
         for name in (f"{split}.rec", f"{split}.idx", f"{split}.txt"):
-            path, wanted = source / name, digests.get(name)
-            if wanted and not path.exists():
-                raise damaged(path, "is missing.")
-            if wanted and remembered_sha256(path, State.of(path), tick) != wanted:
-                raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
+            check_file(source / name, digests.get(name), tick)
+
+
+def check_file(path: Path, digest: str | None, tick: Callable[[], None]) -> None:
+    """Raise DamagedFile unless the file has this SHA-256, if there is one."""
+    if digest and not path.exists():
+        raise damaged(path, "is missing.")
+    if digest and remembered_sha256(path, State.of(path), tick) != digest:
+        raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
 
 
 class _Revision:
@@ -89,6 +93,7 @@ class _Revision:
     def run(self) -> Built:
         spec = self._spec
         check_source(spec.source, spec.splits, spec.digests, self._progress.tick)
+        check_file(spec.source / _MEAN[0], spec.digests.get(_MEAN[0]), self._progress.tick)
         splits = revised(labels_of(spec.source, spec.splits), spec.categories, spec.changes)
         self._count = sum(len(split.before) for split in splits)
         paths = {split.name: self._write(split) for split in splits}

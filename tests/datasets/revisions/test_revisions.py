@@ -144,16 +144,17 @@ def test_a_dataset_cannot_be_deleted_while_it_is_revised(built_dataset, client):
     assert revision.error == "digits, which this dataset revises, was deleted, so its images can't be copied."
 
 
-def test_a_dataset_whose_files_are_damaged_is_not_revised(built_dataset, client):
+@pytest.mark.parametrize("name", ["val.rec", "mean.npy"])
+def test_a_dataset_whose_files_are_damaged_is_not_revised(built_dataset, client, name):
     made = client.post(f"/datasets/{built_dataset.pk}/revisions.json", {"exclude": "train/1"}).json()
-    damaged = built_dataset.directory / "val.rec"
+    damaged = built_dataset.directory / name
     content = bytearray(damaged.read_bytes())
-    content[100] ^= 1
+    content[200] ^= 1
     damaged.write_bytes(content)
     build_dataset(made["id"])
     revision = Dataset.objects.get(pk=made["id"])
     assert revision.status == "Error"
-    assert "val.rec is damaged" in revision.error
+    assert f"{name} is damaged" in revision.error
     assert not list(revision.directory.glob("*.rec"))
 
 

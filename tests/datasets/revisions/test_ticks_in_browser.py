@@ -69,7 +69,7 @@ def test_ticks_of_several_pages_become_one_revision(open_report, live_server, da
     page.locator(".tick select").focus()  # the script lists all categories
     page.locator(".tick select").select_option("chelsea")  # and ticks the image
     page.get_by_role("button", name="Make a revision…").press("Enter")
-    expect(page.locator(".lead")).to_contain_text("without 3 images, and with another category of 1")
+    expect(page.locator(".lead")).to_contain_text("without 3 images and with another category for 1")
     page.get_by_role("textbox", name="Name").fill("clean photos")
     page.get_by_role("button", name="Make the revision").click()
     page.wait_for_url("**/datasets/2*")
