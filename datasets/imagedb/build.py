@@ -15,6 +15,7 @@ from datasets.imagedb import split, white_level
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import as_json
 from datasets.imagedb.encode import SIZES_SUFFIX, Encoded, Encoder
+from datasets.imagedb.group_names import GROUPS_SUFFIX
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.planning import Planner
 from datasets.imagedb.pool import WorkerPool
@@ -29,7 +30,7 @@ from digits_project.common.escaping import escaped
 from digits_project.common.resources import usable_cores
 
 _MEASURE_SHARE = 0.05  # of the progress
-_SPLIT_SUFFIXES = (".rec", ".idx", ".txt", SIZES_SUFFIX)
+_SPLIT_SUFFIXES = (".rec", ".idx", ".txt", SIZES_SUFFIX, GROUPS_SUFFIX)
 _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
 _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
 
@@ -197,12 +198,15 @@ class _Build:
                 note(part.listing.path(images[offset]), text)
 
     def _listed(self, part, categories):
-        """Write NAME.txt with a line "path label" for each record, in the order of the records."""
+        """Write NAME.txt with a line "path label" for each record, in the order of the records; and NAME.groups, if
+        groups are named."""
         with (self._directory / f"{part.name}.txt").open("wb") as file:
             for images, labels in part.blocks():
                 paths = (self._log.shown_path(part.listing.path(image)) for image in images.tolist())
                 file.writelines(b"%b %d\n" % line for line in zip(paths, labels.tolist(), strict=True))
                 self._progress.tick()
+        if part.groups is not None:
+            part.groups[part.images].astype("<i4").tofile(self._directory / f"{part.name}{GROUPS_SUFFIX}")
         return BuiltSplit(part.name, len(part.images), part.count(categories).tolist())
 
     def _summarise(self, categories, splits):

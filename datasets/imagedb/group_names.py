@@ -14,6 +14,7 @@ NO_COLUMN = (
     f"split_groups={COLUMN} is for lists of images, whose lines end with a group. Images of a folder are grouped by a "
     f"pattern of their paths, such as */{GROUP}_*."
 )
+GROUPS_SUFFIX = ".groups"  # of a file beside the records: the number of each one's group, int32, -1 for none
 MAX_STARS = 4  # more would take long on a path that does not match
 MAX_PATTERN = 200  # characters
 

@@ -11,7 +11,7 @@ import numpy as np
 from datasets.imagedb import copies, split, split_groups
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import ExactCopies
-from datasets.imagedb.group_names import OFF
+from datasets.imagedb.group_names import AUTO, OFF
 from datasets.imagedb.progress import BuildProgress
 from datasets.imagedb.readers import archive, folder, textfile
 from datasets.imagedb.readers.listing import Listing
@@ -68,7 +68,7 @@ class Planner:
         ]
         groups = copies.find(listings, self._progress.tick)
         together = split_groups.join_groups(listings, groups, spec.split_groups, self._progress.tick)
-        parts = split_groups.keep_apart(parts, together, self._log)
+        parts = self._grouped(split_groups.keep_apart(parts, together, self._log), together)
         return Plan(categories, parts, copies.count(parts, groups, self._log, stay=False))
 
     def _plan_folders(self):
@@ -89,9 +89,15 @@ class Planner:
             parts.append(split.own_part(name, listings[name], spec, categories, self._log, tick))
         parts.sort(key=lambda part: split.NAMES.index(part.name))
         of_parts, to_share = ([one.get(part.name, one["train"]) for part in parts] for one in (groups, together))
-        parts = split_groups.keep_apart(parts, to_share, self._log)
+        parts = self._grouped(split_groups.keep_apart(parts, to_share, self._log), to_share)
         counted = copies.count(parts, of_parts, self._log, stay=len(listings) == 1 and spec.split_groups != OFF)
         return Plan(categories, parts, counted, found)
+
+    def _grouped(self, parts: Sequence[Part], together: Sequence[np.ndarray]) -> list[Part]:
+        """The parts with their groups, if these are named. `together[k]` belongs to part k's listing."""
+        if self._spec.split_groups in (AUTO, OFF):
+            return list(parts)
+        return [replace(part, groups=groups) for part, groups in zip(parts, together, strict=True)]
 
     def _scanned(self, path, roots):
         workers = self._spec.workers or usable_cores()

@@ -29,13 +29,15 @@ class Part:
     """The images of one split, in the order of writing.
 
     `images` (int32) are indexes into the listing; `label_of` (int32) is the label of each category of the listing, -1
-    for none.
+    for none. `groups`: the group of each image of the listing, as join_groups() returns them; None if
+    groups have no names.
     """
 
     name: str
     listing: Listing
     images: np.ndarray
     label_of: np.ndarray
+    groups: np.ndarray | None = None
 
     def labels(self, images: np.ndarray) -> np.ndarray:
         """The label of each of these images."""

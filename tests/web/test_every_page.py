@@ -14,7 +14,8 @@ from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling import devices
 from digits_project.webhooks import services as webhooks
 from inference.tasks import evaluate
-from models_app import evaluations
+from models_app import evaluations, searches
+from models_app.api.serializers import ClassificationModelForm
 from models_app.models import TrainedModel
 from tests.support.admin_pages import add_metric
 from tests.support.api_requests import make_account
@@ -77,12 +78,21 @@ PAGES = {
     "pretrained models": "/pretrained_models",
     "new weights": "/pretrained_models/new",
     "list of searches": "/searches",
+    "k-fold": "/searches/{k_fold}",
     "account": "/account",
     "webhooks": "/account/webhooks",
     "about": "/about",
     "no such page": "/nothing/here",
     "no such job": "/models/20260101-000000-0000",
 }
+
+
+def k_fold_of(dataset):
+    form = ClassificationModelForm(
+        data={"model_name": "Three folds", "dataset": dataset.pk, "standard_networks": "lenet", "folds": 3}
+    )
+    form.is_valid(raise_exception=True)
+    return searches.create_jobs("ada", **form.validated_data)[0]
 
 
 @pytest.fixture
@@ -108,7 +118,12 @@ def addresses(make_dataset, make_model):
     for evaluated in (model, other):
         evaluate(evaluations.evaluate(evaluated, "val").pk)
     jobs = {"dataset": dataset, "failed": failed, "model": model, "waiting": waiting, "other": other}
-    jobs |= {"revision": revision, "evaluation": model.evaluations.get(), "another": other.evaluations.get()}
+    jobs |= {
+        "k_fold": k_fold_of(dataset),
+        "revision": revision,
+        "evaluation": model.evaluations.get(),
+        "another": other.evaluations.get(),
+    }
     ids = {name: job.pk for name, job in jobs.items()}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 

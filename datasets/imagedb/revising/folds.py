@@ -6,7 +6,6 @@ only, so each fold is built alone.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.encode import SIZES_SUFFIX
-from datasets.imagedb.group_names import AUTO, OFF, compiled, is_pattern
+from datasets.imagedb.group_names import AUTO, GROUPS_SUFFIX, OFF
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
@@ -30,6 +29,10 @@ from digits_project.common.errors import BadInput
 
 TRAIN, VAL, TEST = "train", "val", "test"
 _DIGEST_BYTES = 16
+NO_GROUPS = (
+    "The dataset was built by an earlier version, which did not store which images belong together (split_groups). "
+    "Build it again."
+)
 _GONE = "The dataset whose fold this is was deleted, so its images can't be copied any more."
 
 
@@ -98,17 +101,6 @@ def parts_of(labels: Sequence[int], groups: Sequence[bytes], folds: int, seed: i
     return np.array([part[group] for group in groups], np.int32)
 
 
-def named_groups(paths: Sequence[bytes], split_groups: str) -> list[str]:
-    """The name of each image's group, by its path below the folder that has all images of the split; "" for none."""
-    if not is_pattern(split_groups):
-        return [""] * len(paths)
-    pattern, texts = compiled(split_groups), [path.decode("utf-8", "replace") for path in paths]
-    folders = [text.rpartition("/")[0] + "/" for text in texts]
-    common = os.path.commonprefix(folders).rpartition("/")[0]  # noqa: RUF071 (cut at a slash; paths can be URLs)
-    matches = [pattern.fullmatch(text[len(common) :].removeprefix("/")) for text in texts]
-    return [match[1] if match else "" for match in matches]
-
-
 def joined(digests: Sequence[bytes], names: Sequence[str], split_groups: str) -> list[bytes]:
     """The group of each image: that of its copies, joined with those of the same name; with off one of its own."""
     if split_groups == OFF:
@@ -175,9 +167,19 @@ class _Fold:
                     self._progress.tick()
                 known = lines if len(lines) == len(reader) else [b""] * len(reader)
             pool.lines += known
-            names += named_groups([line.rpartition(b" ")[0] for line in known], self._spec.split_groups)
+            names += self._names(split, len(known))
         pool.groups = joined(pool.groups, names, self._spec.split_groups)
         return pool
+
+    def _names(self, split: str, count: int) -> list[str]:
+        """The name of the group of each image of a split; "" for none."""
+        if self._spec.split_groups in (AUTO, OFF):
+            return [""] * count
+        path = self._spec.source / f"{split}{GROUPS_SUFFIX}"
+        numbers = np.fromfile(path, "<i4").tolist() if path.exists() else []
+        if len(numbers) != count:
+            raise BadInput(NO_GROUPS)
+        return [str(number) if number >= 0 else "" for number in numbers]
 
     def _write(self, name: str, pool: _Pool, images: np.ndarray) -> BuiltSplit:
         """Write the files of a split."""

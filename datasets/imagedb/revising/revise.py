@@ -12,6 +12,7 @@ import numpy as np
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import ExactCopies, as_json
 from datasets.imagedb.encode import SIZES_SUFFIX
+from datasets.imagedb.group_names import GROUPS_SUFFIX
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
 from datasets.imagedb.revising import record_of_changes
@@ -136,10 +137,11 @@ class _Revision:
                 self._progress.at((self._copied + number) / self._count)
 
     def _write_sizes(self, split: RevisedSplit) -> None:
-        name = f"{split.name}{SIZES_SUFFIX}"
-        if (self._spec.source / name).exists():  # datasets of earlier versions lack it
-            sizes = np.fromfile(self._spec.source / name, "<u2").reshape(-1, 2)
-            sizes[split.is_kept].tofile(self._directory / name)
+        """Write the sizes of the files and the groups of the images, if the other dataset has them."""
+        for suffix, row in ((SIZES_SUFFIX, np.dtype("2<u2")), (GROUPS_SUFFIX, np.dtype("<i4"))):
+            source = self._spec.source / f"{split.name}{suffix}"
+            if source.exists():  # datasets of earlier versions have no sizes
+                np.fromfile(source, row)[split.is_kept].tofile(self._directory / source.name)
 
     def _write_list(self, split: RevisedSplit) -> dict[int, str]:
         """Write NAME.txt, if the other dataset has it. Returns paths as _write() does."""

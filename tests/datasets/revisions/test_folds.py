@@ -4,10 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets import integrity, revisions
+from datasets.imagedb import Changes
 from datasets.imagedb.images.decoding import decode_record
-from datasets.imagedb.revising.folds import joined, named_groups, parts_of
+from datasets.imagedb.revising.folds import joined, parts_of
+from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from tests.datasets.revisions.test_revisions import lines, records
 
@@ -68,14 +71,50 @@ def test_copies_share_a_part_and_the_parts_depend_on_the_images_and_the_seed_onl
     assert parts_of(labels, groups, 5, seed=2).tolist() != parts.tolist()
 
 
-def test_images_of_a_patient_share_a_part_also_those_that_are_copies_of_others():
-    paths = [b"/photos/cat/p1_0.png", b"/photos/cat/p1_1.png", b"/photos/dog/p2_0.png", b"/photos/dog/x.png"]
-    names = named_groups(paths, "*/{group}_*")
-    assert names == ["p1", "p1", "p2", ""]
-    one, again, other, last = joined([b"a", b"b", b"b", b"c"], names, "*/{group}_*")
+def test_copies_and_images_of_a_group_are_joined_and_off_joins_none():
+    one, again, other, last = joined([b"a", b"b", b"b", b"c"], ["1", "1", "2", ""], "*/{group}_*")
     assert one == again == other != last
     assert len(set(joined([b"a", b"a"], ["", ""], "off"))) == 2
     assert len(set(joined([b"a", b"a"], ["", ""], "auto"))) == 1
+
+
+@pytest.fixture
+def patients(tmp_path, make_dataset):
+    """A built dataset of images of ten patients, each with six images of both categories."""
+    shades = iter(range(60))
+    for patient in range(10):
+        for number in range(6):
+            path = tmp_path / "scans" / ("ill", "well")[number % 2] / f"p{patient}_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (28, 28), 4 * next(shades)).save(path)
+    dataset = make_dataset(folder_train=str(tmp_path / "scans"), split_groups="*/{group}_*", name="scans")
+    build_dataset(dataset.pk)
+    return Dataset.objects.get(pk=dataset.pk)
+
+
+def patients_of(dataset, split):
+    return {line.rpartition("/")[2].partition("_")[0] for line in lines(dataset, split)}
+
+
+def test_images_of_a_patient_share_a_part_also_in_a_fold_of_a_revision(patients):
+    revision = revisions.revise(patients, "ada", Changes(exclude=["train/0"]))
+    build_dataset(revision.pk)
+    revision.refresh_from_db()
+    for dataset in (patients, revision):
+        fold = revisions.make_fold(dataset, "ada", 2, FOLDS, name="fold")
+        build_dataset(fold.pk)
+        fold.refresh_from_db()
+        assert (fold.status, fold.error) == ("Done", "")
+        assert len(patients_of(fold, "train") | patients_of(fold, "val")) == 10
+        assert not patients_of(fold, "train") & patients_of(fold, "val")
+
+
+def test_a_dataset_that_does_not_store_its_groups_is_not_folded(patients):
+    (patients.directory / "train.groups").unlink()
+    fold = revisions.make_fold(patients, "ada", 1, FOLDS, name="fold")
+    build_dataset(fold.pk)
+    fold.refresh_from_db()
+    assert (fold.status, "Build it again" in fold.error) == ("Error", True)
 
 
 def test_more_folds_than_images_are_an_error_that_says_so(built_dataset):
