@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 
 from datasets import reports
 from datasets.api.map_responses import MapFacts, SimilarFacts
-from datasets.contents import gallery
+from datasets.contents import gallery, revision_sections
 from datasets.contents.image_map import ImageMap, NoMap
 from datasets.models import Dataset
 from digits_project.accounts.roles import Role
@@ -110,6 +110,7 @@ def _map_variables(dataset: Dataset, found: ImageMap, data: dict[str, Any], aske
         "max_points": min(MAX_POINTS, data["images"]),
         "one_category": found.categories[category] if category is not None and category < len(found.categories) else "",
         "version": gallery.version(dataset),
+        "can_revise": not revision_sections.reason_against(dataset),
     }
 
 

@@ -11,7 +11,7 @@ const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDo
 export class ImageMap {
   constructor(canvas, {x, y}, {onCurrent, onSelection, onOpen}) {
     Object.assign(this, {canvas, xs: x, ys: y, onCurrent, onSelection, onOpen});
-    this.view = new View(canvas);
+    this.view = new View(canvas, x, y);
     [this.tool, this.current, this.corner] = ["move", null, null];
     [this.selected, this.hidden, this.lasso, this.pointers] = [new Set(), new Set(), [], new Map()];
     for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel", "pointerleave", "wheel", "keydown"]) {
@@ -40,7 +40,7 @@ export class ImageMap {
 
   choose(image) {
     this.current = image;
-    const [left, top] = image === null ? [0, 0] : this.view.toPixels(this.xs[image], this.ys[image]);
+    const [left, top] = image === null ? [0, 0] : this._pixels(image);
     this.onCurrent(image, left, top);
     this.draw();
   }
@@ -65,34 +65,11 @@ export class ImageMap {
     canvas.height = canvas.clientHeight * ratio;
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
-    const [style, colours] = [getComputedStyle(canvas), coloursOf(canvas)];
-    const [text, accent] = [style.color, style.getPropertyValue("--accent")];
     const size = Math.min(DOT * Math.sqrt(view.zoom), 3 * DOT);
-    const byGroup = new Map();
-    for (const image of this._shown()) {
-      const group = this.groups[image];
-      if (!byGroup.has(group)) byGroup.set(group, []);
-      byGroup.get(group).push(image);
-    }
-    context.globalAlpha = 0.8;
-    for (const [group, images] of byGroup) {
-      const {colour, shape} = look(group, colours);
-      context.fillStyle = colour;
-      context.beginPath();
-      for (const image of images) addDot(context, shape, ...view.toPixels(this.xs[image], this.ys[image]), size);
-      context.fill();
-    }
-    context.globalAlpha = 1;
-    context.strokeStyle = text;
-    context.lineWidth = 1.5;
-    context.beginPath();
-    for (const image of this.selected) addDot(context, "circle", ...view.toPixels(this.xs[image], this.ys[image]), size + 2);
-    context.stroke();
-    context.strokeStyle = accent;
-    context.lineWidth = 3;
-    context.beginPath();
-    if (this.current !== null) addDot(context, "circle", ...view.toPixels(this.xs[this.current], this.ys[this.current]), size + 5);
-    context.stroke();
+    const style = getComputedStyle(canvas);
+    this._paintImages(context, size);
+    this._ring(context, [...this.selected], size + 2, style.color, 1.5);
+    this._ring(context, this.current === null ? [] : [this.current], size + 5, style.getPropertyValue("--accent"), 3);
     const outline = this.corner === null ? this.lasso : this._rectangle();
     context.lineWidth = 1.5;
     context.beginPath();
@@ -101,15 +78,46 @@ export class ImageMap {
     context.stroke();
   }
 
+  _paintImages(context, size) {
+    const byGroup = new Map();
+    for (const image of this._shown()) {
+      const group = this.groups[image];
+      if (!byGroup.has(group)) byGroup.set(group, []);
+      byGroup.get(group).push(image);
+    }
+    const colours = coloursOf(this.canvas);
+    context.globalAlpha = 0.8;
+    for (const [group, images] of byGroup) {
+      const {colour, shape} = look(group, colours);
+      context.fillStyle = colour;
+      context.beginPath();
+      for (const image of images) addDot(context, shape, ...this._pixels(image), size);
+      context.fill();
+    }
+    context.globalAlpha = 1;
+  }
+
+  _ring(context, images, size, colour, width) {
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    for (const image of images) addDot(context, "circle", ...this._pixels(image), size);
+    context.stroke();
+  }
+
+  _pixels(image) {
+    return this.view.toPixels(this.xs[image], this.ys[image]);
+  }
+
   // The rectangle between the marked image and the current one, in pixels.
   _rectangle() {
-    const [[left, top], [right, bottom]] = [this.corner, this.current ?? this.corner].map((image) => this.view.toPixels(this.xs[image], this.ys[image]));
+    const [[left, top], [right, bottom]] = [this.corner, this.current ?? this.corner].map((image) => this._pixels(image));
     const [x1, x2, y1, y2] = [Math.min(left, right) - 1, Math.max(left, right) + 1, Math.min(top, bottom) - 1, Math.max(top, bottom) + 1];
     return [[x1, y1], [x2, y1], [x2, y2], [x1, y2]];
   }
 
   _selectWithin(polygon) {
-    this.select(this._shown().filter((image) => isInside(...this.view.toPixels(this.xs[image], this.ys[image]), polygon)));
+    this.select(this._shown().filter((image) => isInside(...this._pixels(image), polygon)));
   }
 
   _shown() {
@@ -121,7 +129,7 @@ export class ImageMap {
     let [best, least] = [null, Infinity];
     for (let image = 0; image < this.xs.length; image++) {
       if (!this.isShown(image)) continue;
-      const [x, y] = this.view.toPixels(this.xs[image], this.ys[image]);
+      const [x, y] = this._pixels(image);
       const value = cost(x - left, y - top);
       if (value < least) [best, least] = [image, value];
     }
@@ -169,6 +177,7 @@ export class ImageMap {
     if (this.moved > 3) return;
     const pointed = this.current;
     this._point(event);
+    if (this.current !== null && lasso.length) return this._toggle(this.current);
     // A finger has no hover: the first tap shows an image, and the second one opens it.
     if (this.current !== null && (event.pointerType === "mouse" || this.current === pointed)) this.onOpen(this.current);
   }
@@ -207,7 +216,7 @@ export class ImageMap {
 
   // Go to the next image in a direction: the nearest one, where ways aside count double.
   _step(right, down) {
-    const start = this.current === null ? [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2] : this.view.toPixels(this.xs[this.current], this.ys[this.current]);
+    const start = this.current === null ? [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2] : this._pixels(this.current);
     const next = this._best(...start, (x, y) => {
       const [ahead, aside] = [x * right + y * down, Math.abs(x * down) + Math.abs(y * right)];
       return this.current === null ? Math.hypot(x, y) : ahead > 0.5 ? ahead + 2 * aside : Infinity;

@@ -2,63 +2,61 @@
 import {UNREACHABLE} from "../../js/requests.js";
 import {addDot, colourings, coloursOf, look} from "./colouring.js";
 import {ImageMap} from "./image_map.js";
+import {Selection, element} from "./selection.js";
 
-const MAX_LISTED = 120; // selected images whose pictures are shown
 const section = document.getElementById("map");
-const selection = document.getElementById("map-selection");
-const {images: base, similar: similarAddress, version} = section.dataset;
 const picture = document.getElementById("map-image");
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+// Names, texts and addresses of the images of a map.
+class MappedImages {
+  constructor({points, splits, categories}) {
+    Object.assign(this, {points, splits, categories});
+  }
+
+  category(image) {
+    return this.points.category.length ? this.categories[this.points.category[image]] : "";
+  }
+
+  // As reports and revisions name it: train/17.
+  name(image) {
+    return `${this.splits[this.points.split[image]]}/${this.points.record[image]}`;
+  }
+
+  title(image) {
+    return this.category(image) || this.name(image);
+  }
+
+  text(image) {
+    const {likelier, probability} = this.points;
+    const judged = likelier.length && this.points.category.length && likelier[image] !== this.points.category[image];
+    const doubt = judged ? `, taken for ${this.categories[likelier[image]]} (${Math.round(probability[image] * 100)} %)` : "";
+    return [this.category(image), this.name(image)].filter(Boolean).join(", ") + doubt;
+  }
+
+  address(image) {
+    return `${section.dataset.images}/${this.name(image).split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  thumbnail(image) {
+    return `${this.address(image)}/thumbnail?${section.dataset.version}`;
+  }
+
+  similar(image) {
+    return `${section.dataset.similar}?image=${encodeURIComponent(this.name(image))}`;
+  }
 }
 
-function address(map, image) {
-  return `${base}/${encodeURIComponent(map.splits[map.points.split[image]])}/${map.points.record[image]}`;
-}
-
-function describe(map, image) {
-  const {points, categories, splits} = map;
-  const category = points.category.length ? `${categories[points.category[image]]}, ` : "";
-  const judged = points.likelier.length && points.likelier[image] !== points.category[image];
-  const doubt = judged ? `, taken for ${categories[points.likelier[image]]} (${Math.round(points.probability[image] * 100)} %)` : "";
-  return `${category}${splits[points.split[image]]} ${points.record[image]}${doubt}`;
-}
-
-function showPicture(map, image, left, top) {
+function showPicture(described, image, left, top) {
   picture.hidden = image === null;
   if (image === null) return;
   const [shown, text] = picture.children;
-  picture.href = address(map, image);
-  if (shown.dataset.image !== String(image)) shown.src = `${address(map, image)}/thumbnail?${version}`;
+  if (shown.dataset.image !== String(image)) shown.src = described.thumbnail(image);
   shown.dataset.image = image;
-  text.textContent = describe(map, image);
+  text.textContent = described.text(image);
   const frame = picture.parentElement;
-  picture.style.left = `${Math.min(Math.max(left + 14, 0), Math.max(frame.clientWidth - picture.offsetWidth, 0))}px`;
-  const below = top + 14 + picture.offsetHeight <= frame.clientHeight;
-  picture.style.top = `${Math.max(below ? top + 14 : top - 14 - picture.offsetHeight, 0)}px`;
-}
-
-function listed(map, image) {
-  const text = describe(map, image);
-  const thumbnail = element("img", {loading: "lazy", width: 96, height: 96, alt: text, src: `${address(map, image)}/thumbnail?${version}`});
-  const split = map.splits[map.points.split[image]];
-  const like = `${similarAddress}?image=${encodeURIComponent(split)}/${map.points.record[image]}`;
-  const more = element("a", {href: like, className: "more-like", textContent: "More like this"});
-  more.setAttribute("aria-label", `More like ${text}`);
-  return element("li", {}, element("a", {href: address(map, image)}, thumbnail, element("span", {textContent: text})), more);
-}
-
-function showSelection(map, images) {
-  selection.hidden = !images.length;
-  selection.querySelector("h2").textContent = images.length === 1 ? "1 image selected" : `${images.length.toLocaleString("en")} images selected`;
-  selection.querySelector("ul").replaceChildren(...images.slice(0, MAX_LISTED).map((image) => listed(map, image)));
-  const more = selection.querySelector("[data-more]");
-  more.hidden = images.length <= MAX_LISTED;
-  more.textContent = `and ${(images.length - MAX_LISTED).toLocaleString("en")} more`;
-  document.dispatchEvent(new CustomEvent("images-selected", {detail: images.map((image) => ({split: map.splits[map.points.split[image]], record: map.points.record[image]}))}));
+  picture.style.left = `${Math.min(left + 14, Math.max(frame.clientWidth - picture.offsetWidth, 0))}px`;
+  const fits = top + 14 + picture.offsetHeight <= frame.clientHeight;
+  picture.style.top = `${Math.max(fits ? top + 14 : top - 14 - picture.offsetHeight, 0)}px`;
 }
 
 function symbol(group) {
@@ -90,7 +88,6 @@ function fillLegend(drawn, {names, of}) {
     drawn.draw();
   };
   buttons.forEach((button, group) => {
-    button.hidden = !counts[group];
     button.addEventListener("click", () => {
       if (!drawn.hidden.delete(group)) drawn.hidden.add(group);
       update();
@@ -102,16 +99,24 @@ function fillLegend(drawn, {names, of}) {
     });
   });
   update();
-  section.querySelector(".map-legend").replaceChildren(...buttons.map((button) => element("li", {hidden: button.hidden}, button)));
+  const items = buttons.map((button, group) => element("li", {hidden: !counts[group]}, button));
+  section.querySelector(".map-legend").replaceChildren(...items);
 }
 
-function start(map) {
-  for (const part of section.querySelectorAll(".map-tools, .map-plot, #map-keys")) part.hidden = false;
-  const drawn = new ImageMap(section.querySelector("canvas"), map.points, {
-    onCurrent: (image, left, top) => showPicture(map, image, left, top),
-    onSelection: (images) => showSelection(map, images),
-    onOpen: (image) => location.assign(address(map, image)),
-  });
+function connectTools(drawn) {
+  const tools = [...section.querySelectorAll("[data-tool]")];
+  for (const button of tools) {
+    button.addEventListener("click", () => {
+      drawn.tool = drawn.canvas.dataset.tool = button.dataset.tool;
+      for (const one of tools) one.setAttribute("aria-pressed", String(one === button));
+    });
+  }
+  for (const button of section.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => drawn.zoom(Number(button.dataset.zoom)));
+  }
+}
+
+function connectColours(drawn, map) {
   const [ways, choice] = [colourings(map), document.getElementById("map-colour")];
   choice.replaceChildren(...ways.map(({title}, value) => element("option", {value, textContent: title})));
   const colour = () => {
@@ -120,18 +125,21 @@ function start(map) {
   };
   choice.addEventListener("change", colour);
   colour();
-  const tools = [...section.querySelectorAll("[data-tool]")];
-  for (const button of tools) {
-    button.addEventListener("click", () => {
-      drawn.tool = button.dataset.tool;
-      for (const one of tools) one.setAttribute("aria-pressed", String(one === button));
-      drawn.canvas.dataset.tool = drawn.tool;
-    });
-  }
-  for (const button of section.querySelectorAll("[data-zoom]")) {
-    button.addEventListener("click", () => drawn.zoom(Number(button.dataset.zoom)));
-  }
-  selection.querySelector("[data-clear]").addEventListener("click", () => drawn.select([]));
+}
+
+function start(map) {
+  for (const part of section.querySelectorAll(".map-tools, .map-plot, #map-keys")) part.hidden = false;
+  const described = new MappedImages(map);
+  const below = document.getElementById("map-selection");
+  const selection = new Selection(below, described);
+  const drawn = new ImageMap(section.querySelector("canvas"), map.points, {
+    onCurrent: (image, left, top) => showPicture(described, image, left, top),
+    onSelection: (images) => selection.show(images),
+    onOpen: (image) => location.assign(described.address(image)),
+  });
+  connectColours(drawn, map);
+  connectTools(drawn);
+  below.querySelector("[data-clear]").addEventListener("click", () => drawn.select([]));
 }
 
 function showProblem(text) {

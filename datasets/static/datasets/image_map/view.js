@@ -1,24 +1,30 @@
 // What a map shows of the plane: the middle and the scale, and the way from places to pixels and back.
 const MAX_ZOOM = 200;
-const MARGIN = 14; // pixels
+const MARGIN = 16; // pixels
 
 export class View {
-  constructor(canvas) {
+  constructor(canvas, xs, ys) {
     this.canvas = canvas;
+    this.box = [xs, ys].map((values) => {
+      const [least, most] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+      return values.length ? {middle: (least + most) / 2, half: Math.max((most - least) / 2, 0.01)} : {middle: 0, half: 1};
+    });
     this.whole();
   }
 
   whole() {
-    [this.x, this.y, this.zoom] = [0, 0, 1];
+    [this.x, this.y, this.zoom] = [this.box[0].middle, this.box[1].middle, 1];
   }
 
-  // Pixels for 1, the half side of the map.
+  // Pixels for 1. Both directions have the same, so that the map isn't distorted.
   get scale() {
-    return (Math.min(this.canvas.clientWidth, this.canvas.clientHeight) / 2 - MARGIN) * this.zoom;
+    const {clientWidth, clientHeight} = this.canvas;
+    return Math.min((clientWidth / 2 - MARGIN) / this.box[0].half, (clientHeight / 2 - MARGIN) / this.box[1].half) * this.zoom;
   }
 
   toPixels(x, y) {
-    return [this.canvas.clientWidth / 2 + (x - this.x) * this.scale, this.canvas.clientHeight / 2 - (y - this.y) * this.scale];
+    const {scale} = this;
+    return [this.canvas.clientWidth / 2 + (x - this.x) * scale, this.canvas.clientHeight / 2 - (y - this.y) * scale];
   }
 
   moveBy(right, down) {
