@@ -101,11 +101,12 @@ def addresses(make_dataset, make_model):
     devices.register()
     dataset, failed = make_dataset(name="Handwritten digits"), make_dataset(name="Empty folder")
     build_dataset(dataset.pk)
+    # Before the report, which would give way to a dataset that waits.
+    type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
     make_report(reports.start(type(dataset).objects.get(pk=dataset.pk)).pk)
     changes = Changes(exclude=("train/3", "val/1"), relabel={"train/0": "9", "train/1": "8"})
     revision = revisions.revise(type(dataset).objects.get(pk=dataset.pk), "ada", changes)
     build_dataset(revision.pk)
-    type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
     model = make_model(dataset, name="LeNet on digits", train_epochs=10)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5)
     waiting = make_model(dataset, name="LeNet, waiting")

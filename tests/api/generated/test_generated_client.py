@@ -145,6 +145,7 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
     settings.DIGITS_DATA_ROOTS = [digits_folder, settings.DIGITS_JOBS_DIR]
     settings.DIGITS_WEBHOOK_NETWORKS = ["127.0.0.0/8"]
     dataset = make_built()
+    make_report(reports.start(dataset, "ada").pk)  # before jobs that wait, to which it would give way
     makers = {
         "pretrained": lambda: importing.from_snapshot("ada", with_snapshot(make_model(dataset)), "p"),
         "searches": lambda: search_on(dataset),
@@ -161,7 +162,6 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
     other = evaluations.evaluate(jobs["models"], "val", owner="ada")
     for evaluation in (other, jobs["evaluations"]):
         evaluate(evaluation.pk)
-    make_report(reports.start(dataset, "ada").pk)
     common = form_values(dataset, snapshot, digits_folder)
     common["other"] = other.pk
     common["ids"] = f"{jobs['models'].pk},{make_model(dataset).pk}"

@@ -40,7 +40,7 @@ export class Selection {
     const thumbnail = element("img", {loading: "lazy", width: 96, height: 96, alt: text, src: described.thumbnail(image)});
     const link = element("a", {href: described.address(image), title: text}, thumbnail, element("span", {textContent: described.title(image)}));
     const more = element("a", {href: described.similar(image), className: "more-like", textContent: "More like this"});
-    more.setAttribute("aria-label", `More like ${text}`);
+    more.setAttribute("aria-label", `More like this: ${text}`);
     return element("li", {}, ...(this.section.querySelector("form") ? [this._tick(image, text)] : []), link, more);
   }
 
