@@ -28,6 +28,20 @@ def address(live_server, open_server, make_built):
     return f"{live_server.url}/datasets/{dataset.pk}/report/map"
 
 
+@pytest.fixture
+def open_page(chromium):
+    """A function that opens a page; the options are those of a browser's context."""
+    contexts = []
+
+    def open_page(**options):
+        contexts.append(chromium.new_context(**options))
+        return contexts[-1].new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
 def draw_lasso(page):
     """Draw a lasso around the whole map."""
     box = page.locator(".map-frame canvas").bounding_box()
@@ -44,9 +58,9 @@ def draw_lasso(page):
     page.mouse.up()
 
 
-def test_images_are_found_and_selected_on_the_map_and_left_out_of_a_revision(chromium, address):
+def test_images_are_found_and_selected_on_the_map_and_left_out_of_a_revision(open_page, address):
     errors = PageErrors()
-    page = chromium.new_page()
+    page = open_page()
     errors.listen(page)
     page.goto(address)
     selected = page.locator("#map-selection h2")
@@ -82,8 +96,8 @@ def test_images_are_found_and_selected_on_the_map_and_left_out_of_a_revision(chr
     assert errors == []
 
 
-def test_without_scripts_the_map_is_a_table_of_categories(chromium, address):
-    page = chromium.new_context(java_script_enabled=False).new_page()
+def test_without_scripts_the_map_is_a_table_of_categories(open_page, address):
+    page = open_page(java_script_enabled=False)
     page.goto(address)
     expect(page.locator("canvas")).to_be_hidden()
     page.get_by_role("row", name=re.compile(r"^3 12 \d+ %")).get_by_role("link").click()
