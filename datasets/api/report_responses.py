@@ -29,7 +29,8 @@ def _found(report: DatasetReport, kind: str | None, page: int) -> dict[str, Any]
     kinds = [kind] if kind else reports.kinds_found(report)
     found = {name: reports.findings(report, name, page) for name in kinds}
     pages = {name: reports.pages(report, name) for name in kinds}
-    return report.summary | {"categories": categories, "findings": found, "page": page, "pages": pages}
+    marks = [mark | {"category": names[mark["category"]]} for mark in report.summary.get("marks", ())]
+    return report.summary | {"categories": categories, "marks": marks, "findings": found, "page": page, "pages": pages}
 
 
 class ReportedImage(serializers.Serializer):
@@ -70,6 +71,17 @@ class ReportedSplit(serializers.Serializer):
     images = serializers.IntegerField()
 
 
+class ReportedMark(serializers.Serializer):
+    """A part of the picture that nearly all images of a category have in common, and nearly none of the others."""
+
+    category = serializers.CharField()
+    share = serializers.FloatField(help_text="Of the images of the category that look the same there, 0 to 1.")
+    of_others = serializers.FloatField(help_text="Of the other images that look like these there, 0 to 1.")
+    box = serializers.ListField(
+        child=serializers.FloatField(), min_length=4, max_length=4, help_text="Left, top, right and lower edge, 0 to 1."
+    )
+
+
 class ReportFacts(JobFacts):
     """The report of a dataset. All fields below `dataset_id` are absent until it is Done."""
 
@@ -85,6 +97,7 @@ class ReportFacts(JobFacts):
         help_text="Of each kind: groups of copies, or images; `conflicts` and `leaks` are groups of copies too.",
     )
     categories = ReportedCategory(many=True, required=False)
+    marks = ReportedMark(many=True, required=False, help_text="The clearest first.")
     probe_accuracy = serializers.FloatField(
         required=False, allow_null=True, help_text="Of the classifier that judged the labels; null without one."
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from datasets.report.marks import Mark
 from datasets.report.near_copies import MIN_SIDE
 
 MIN_IMAGES = 50  # of a category to train on; with fewer the sentence says so
 MIN_RATIO = 5  # of the largest category to the smallest
 # How much a share of the images hurts: a wrong label teaches the wrong thing, a further copy only nothing new.
 CONFLICT, LEAK, LABEL, COPY, UNUSUAL = 1.5, 1.0, 1.0, 0.3, 0.3
-SMALL, UNBALANCED = 0.15, 0.1
+SMALL, UNBALANCED, MARK = 0.15, 0.1, 0.2
 TRAITS = {
     "blank": "blank",
     "dark": "very dark",
@@ -29,7 +30,7 @@ class DatasetFigures:
     """What the sentences are made of. Counts are of images if nothing else is said.
 
     per_category: those to train on without further copies, by the category's name. leaked: those of val and test with a
-    copy in another split, of `held_out`. unusual: by trait.
+    copy in another split, of `held_out`. unusual: by trait. marks: each with the name of its category.
     """
 
     images: int
@@ -40,6 +41,7 @@ class DatasetFigures:
     leaked: int
     label_errors: int
     unusual: Mapping[str, int]
+    marks: Sequence[tuple[str, Mark]] = ()
 
 
 class Remark(NamedTuple):
@@ -59,7 +61,13 @@ def about_small_images(number: int) -> list[str]:
 
 def sentences(figures: DatasetFigures) -> list[str]:
     """The sentences, the worst first; one that says so if nothing was found."""
-    remarks = [*_of_copies(figures), *_of_labels(figures), *_of_balance(figures), *_of_unusual(figures)]
+    remarks = [
+        *_of_copies(figures),
+        *_of_labels(figures),
+        *_of_balance(figures),
+        *_of_unusual(figures),
+        *_of_marks(figures),
+    ]
     ordered = [remark.sentence for remark in sorted(remarks, key=lambda remark: -remark.harm)]
     return ordered or ["Nothing was found that would hurt a training."]
 
@@ -122,6 +130,15 @@ def _of_balance(figures: DatasetFigures) -> Iterator[Remark]:
 def _of_unusual(figures: DatasetFigures) -> Iterator[Remark]:
     for trait, count in figures.unusual.items():
         yield Remark(UNUSUAL * count / figures.images, f"{_images(count)} {_verb(count, 'is', 'are')} {TRAITS[trait]}.")
+
+
+def _of_marks(figures: DatasetFigures) -> Iterator[Remark]:
+    for category, mark in figures.marks:
+        yield Remark(
+            MARK * (mark.share - mark.of_others),
+            f"{mark.share:.0%} of the images of {category} look the same {mark.place}, where {mark.of_others:.0%} of "
+            "the others do. A network can learn this place alone: look whether it is a mark, such as a watermark.",
+        )
 
 
 def _images(count: int) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from datasets.report.copy_groups import CopyGroup
 from datasets.report.image_set import ImageSet
 from datasets.report.labels.confident_learning import LabelErrors
+from datasets.report.marks import Mark
 from datasets.report.unusual_images import Unusual
 
 LABEL_ERRORS, EXACT_COPIES, NEAR_COPIES = "label_errors", "exact_copies", "near_copies"
@@ -28,7 +29,7 @@ SUFFIX = ".jsonl"
 class Findings:
     """What was found about the images, by number. roots: the first image of the group of copies that each is in.
 
-    errors: None if labels were not looked at.
+    errors: None if labels were not looked at. marks: of categories, the clearest first.
     """
 
     categories: np.ndarray
@@ -36,6 +37,7 @@ class Findings:
     groups: Sequence[CopyGroup]
     unusual: Sequence[Unusual]
     errors: LabelErrors | None
+    marks: Sequence[Mark] = ()
 
     def counts(self) -> dict[str, int]:
         """How many there are of each kind: groups of copies, or images."""

@@ -21,6 +21,7 @@ from datasets.report.image_map import layout, map_files
 from datasets.report.image_pass import ImagePass
 from datasets.report.image_set import ImageSet
 from datasets.report.labels import confident_learning, linear_probe
+from datasets.report.marks import find_marks
 from datasets.report.report_summary import summary_of
 from datasets.report.stored_measures import write_measures
 from datasets.report.unusual_images import unusual
@@ -31,7 +32,7 @@ from datasets.report.vectors.vector_file import BLOCK, VectorFile
 from digits_project.common.errors import DamagedFile
 from digits_project.common.resources import usable_cores
 
-FORMAT = 3  # raise it when a report has more, or the same images no longer have the same report
+FORMAT = 4  # raise it when a report has more, or the same images no longer have the same report
 DIMENSIONS = 256  # of the projected features
 NEIGHBOURS = 5  # of an image that are compared with it closely
 MIN_COSINE = 0.75  # of projected features of near copies
@@ -112,7 +113,8 @@ class _Report:
             errors = self._label_errors(vectors, points, order, roots)
         if vectors is not None:
             self._write_map(vectors, points, order)
-        return Findings(categories, roots, groups, strange, errors)
+        marks = find_marks(seen.thumbnails, categories, len(self._request.categories), self._tick)
+        return Findings(categories, roots, groups, strange, errors, marks)
 
     def _has_labels(self) -> bool:
         return len(self._request.categories) > 1 and len(self._images) >= MIN_FOR_LABELS

@@ -25,6 +25,7 @@ def summary_of(found: Findings, images: ImageSet, categories: Sequence[str]) -> 
         "sentences": sentences(figures),
         "counts": found.counts() | {"conflicts": conflicts, "leaks": leaks},
         "categories": _category_rows(found, images, splits, categories),
+        "marks": [mark.to_json() for mark in found.marks],
         "probe_accuracy": round(found.errors.accuracy, 4) if found.errors else None,
     }
 
@@ -51,6 +52,7 @@ def _figures(found: Findings, images: ImageSet, splits: np.ndarray, categories: 
         leaked=int((in_leak & held_out).sum()),
         label_errors=counts[LABEL_ERRORS],
         unusual={trait: counts[trait] for trait in TRAITS if counts[trait]},
+        marks=[(categories[mark.category], mark) for mark in found.marks],
     )
 
 
