@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.imagedb.store import record_blocks
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.confined_files import shown
 from digits_project.common.errors import BadInput
@@ -90,7 +91,7 @@ def labels_of(directory: Path, splits: Iterable[str]) -> dict[str, np.ndarray]:
     found = {}
     for split in splits:
         with RecordReader(directory / f"{split}.rec") as reader:
-            found[split] = reader.all_labels().astype(np.int64)
+            found[split] = record_blocks.labels(reader).astype(np.int64)
     return found
 
 

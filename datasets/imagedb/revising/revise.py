@@ -20,6 +20,7 @@ from datasets.imagedb.revising.changes import Changes, RevisedSplit, emptied, la
 from datasets.imagedb.revising.copies_left import count as count_copies
 from datasets.imagedb.revising.revised_mean import revised_mean
 from datasets.imagedb.spec import Built, BuiltSplit
+from datasets.imagedb.store import record_blocks
 from datasets.imagedb.store.mean import save_mean
 from datasets.imagedb.store.records import RecordReader, RecordWriter, damaged
 from datasets.imagedb.store.staging import staged
@@ -129,12 +130,12 @@ class _Revision:
         return self._write_list(split)
 
     def _write_records(self, split: RevisedSplit) -> None:
-        labels, numbers = split.after.tolist(), np.flatnonzero(split.is_kept).tolist()
+        def at(fraction: float) -> None:
+            self._progress.at((self._copied + fraction * len(split.before)) / self._count)
+
         path = self._spec.source / f"{split.name}.rec"
         with RecordReader(path) as reader, RecordWriter(self._directory / path.name) as writer:
-            for number in numbers:
-                writer.copy(reader.record(number), labels[number])
-                self._progress.at((self._copied + number) / self._count)
+            record_blocks.copy(reader, np.flatnonzero(split.is_kept), split.after[split.is_kept], writer, at)
 
     def _write_sizes(self, split: RevisedSplit) -> None:
         """Write the sizes of the files and the groups of the images, if the other dataset has them."""

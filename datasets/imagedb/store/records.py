@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import BinaryIO
@@ -92,6 +92,16 @@ class RecordWriter:
         LABEL_AND_ID.pack_into(record, LABEL_AT, label, len(self._offsets))
         self._append(record)
 
+    def append_block(self, pieces: Iterable[memoryview], sizes: np.ndarray) -> None:
+        """Append records that stand together in `pieces` and have their new ids already; `sizes` are their bytes."""
+        for piece in pieces:
+            self._file.write(piece)
+        ends = self._position + np.cumsum(sizes)
+        self._offsets.frombytes((ends - sizes).astype(np.int64).tobytes())
+        self._position = int(ends[-1])
+        if self._position - self._synced >= _SYNC_EVERY:
+            self._sync()
+
     def _append(self, record: bytes | bytearray) -> None:
         self._file.write(record)
         self._offsets.append(self._position)
@@ -173,10 +183,13 @@ class RecordReader:
         self._unframed(record, offset)
         return bytearray(record)
 
-    def all_labels(self) -> np.ndarray:
-        """The label of every record of a file with one label a record, float32."""
-        heads = (os.pread(self._descriptor, LABEL.size, offset + LABEL_AT) for offset in self.offsets.tolist())
-        return np.frombuffer(b"".join(heads), "<f4")
+    def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where these records begin and end in the file."""
+        return self.offsets[numbers], self._ends[numbers]
+
+    def read_bytes(self, start: int, stop: int) -> bytearray:
+        """The bytes of the file from `start` to `stop`."""
+        return bytearray(os.pread(self._descriptor, stop - start, start))
 
     def _record(self, number):
         offset, end = int(self.offsets[number]), int(self._ends[number])
