@@ -19,12 +19,13 @@ DIGESTED = (".rec", ".idx", ".npy", ".txt")
 
 
 @transaction.atomic
-def create_dataset(owner: str, files: Mapping | None = None, **fields) -> Dataset:
+def create_dataset(owner: str, files: Mapping | None = None, limited: bool = True, **fields) -> Dataset:
     """Create a dataset, which an io worker then builds. Raises ValidationError or LimitReached, and then saves nothing.
 
-    `files`: the form's files, which the source copies into the job's folder (Source.keep_files).
+    `files`: the form's files, which the source copies into the job's folder (Source.keep_files). `limited`: whether the
+    owner's limits apply.
     """
-    dataset = submit(Dataset(owner=owner, **fields))
+    dataset = submit(Dataset(owner=owner, **fields), limited)
     try:
         dataset.source.keep_files(dataset, files or {})
     except BaseException:

@@ -205,7 +205,7 @@ def _next_values(search: Search, number: int) -> dict[str, float]:
 
 
 def _fold(search: Search, dataset: Dataset, number: int) -> Dataset:
-    """The dataset of a fold, which an io worker builds. Raises ValidationError or LimitReached."""
+    """The dataset of a fold, which an io worker builds. Raises ValidationError."""
     name = f"{dataset.name[:MAX_NAME]}, fold {number} of {search.folds}"
     about = {"name": name, "group_name": search.group_name, "priority": search.priority}
     fold = revisions.make_fold(dataset, search.owner, number, search.folds, **about)

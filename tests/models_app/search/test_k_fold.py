@@ -103,3 +103,10 @@ def test_what_contradicts_folds_is_refused_at_its_field(post, fields, field):
 def test_a_plan_of_a_k_fold_creates_nothing(post):
     assert post(folds=3, dry_run="true").status_code == 200
     assert (Search.objects.count(), Dataset.objects.count()) == (0, 1)
+
+
+def test_the_limit_of_waiting_jobs_stops_no_k_fold(post, advance, devices, settings):
+    devices(3)
+    search = Search.objects.get(pk=post(folds=3, username="ada").json()["id"])
+    settings.DIGITS_AUTH, settings.DIGITS_MOST_WAITING = "required", 1
+    assert (advance(search).status, search.trials.count()) == (Status.WAITING, 3)
