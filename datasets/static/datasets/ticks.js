@@ -69,5 +69,8 @@ if (form) {
   form.addEventListener("formdata", pack);
   form.querySelector("[data-untick]").addEventListener("click", untick);
   show();
+} else {
+  // A report that is made while its page is open brings its form, which this script has not seen.
+  document.addEventListener("job-changed", ({detail}) => detail.status === "Done" && location.reload());
 }
 document.addEventListener("sent", ({target}) => target.matches("[data-ticks-of]") && sessionStorage.removeItem(key));
