@@ -9,7 +9,7 @@ from digits_project.api.browsable import PageResponse
 from digits_project.jobs.api.job_responses import JobFacts, describe_job
 from digits_project.jobs.api.views import JobViewSet, fetch
 from digits_project.jobs.models import LIST_ORDER, Status
-from digits_project.jobs.visibility import visible
+from digits_project.jobs.visibility import is_visible, visible
 from models_app.api.model_responses import epoch_json
 from models_app.search.fold_figures import fold_figures
 from models_app.search.search_job import PRUNERS, Search
@@ -135,7 +135,9 @@ class SearchViewSet(JobViewSet):
 
     @extend_schema(responses={200: SearchFacts})
     def retrieve(self, request, job_id, format=None):
-        return PageResponse(search_json(fetch(Search, job_id)), "models_app/search.html")
+        search = fetch(Search, job_id)
+        dataset = search.dataset if is_visible(search.dataset) else None
+        return PageResponse(search_json(search), "models_app/search.html", dataset=dataset)
 
     @extend_schema(responses={200: SearchList})
     def list(self, request, format=None):

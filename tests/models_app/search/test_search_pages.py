@@ -59,6 +59,7 @@ def test_the_index_and_the_list_of_searches(client, ended):
 def test_the_page_of_a_search_leads_to_the_best_model(client, ended, trial_of):
     page = client.get(f"/searches/{ended.pk}", headers={"Accept": "text/html"}).content.decode()
     best = trial_of(ended, 2)
+    assert f'<a href="/datasets/{ended.dataset_id}">{ended.dataset.name}</a>' in page
     assert f'href="/models/{best.pk}">Best model</a>' in page
     assert page.index("hunt #2") < page.index("hunt #1") < page.index("hunt #3")
 
@@ -106,4 +107,4 @@ def test_the_page_of_the_form_takes_a_range_in_each_field_of_numbers(client, ope
 
 def test_a_wide_leaderboard_scrolls_within_the_page(client, ended):
     page = client.get(f"/searches/{ended.pk}", headers={"Accept": "text/html"}).content.decode()
-    assert re.search(r'<div class="scrolled">\s*<table class="table" id="leaderboard">', page)
+    assert re.search(r'<div class="scrolled"[^>]*>\s*<table class="table" id="leaderboard">', page)
