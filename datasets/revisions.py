@@ -62,9 +62,9 @@ def revise(dataset: Dataset, owner: str, changes: imagedb.Changes, name: str = "
 def make_fold(dataset: Dataset, owner: str, fold: int, folds: int, **fields: Any) -> Dataset:
     """Make a fold of a dataset: its images for training and validation are dealt anew, and those of one of `folds`
     parts are for validation. fields: further columns. The owner's limits don't apply. Raises ValidationError."""
-    taken_over = {column: getattr(dataset, column) for column in TAKEN_OVER} | fields
-    numbers = {"fold": fold, "folds": folds}
-    return services.create_dataset(owner, limited=False, method=FOLD.name, parent=dataset, **numbers, **taken_over)
+    columns: dict[str, Any] = {column: getattr(dataset, column) for column in TAKEN_OVER} | fields
+    columns |= {"method": FOLD.name, "parent": dataset, "fold": fold, "folds": folds}
+    return services.create_dataset(owner, limited=False, **columns)
 
 
 def refuse(dataset: Dataset) -> None:

@@ -54,12 +54,13 @@ class DemoDigits(PageView):
         path = digits_file()
         if path is None:
             raise FileNotFoundError("scikit-learn was removed while the server ran")
-        size = {"resize_width": DATASET_SIDE, "resize_height": DATASET_SIDE, "resize_channels": 1}
         dataset = services.create_dataset(
             usernames.owner(request),
             files={"archive": SimpleUploadedFile("digits.zip", archive(path))},
             name="Handwritten digits",
             archive_train="digits.zip",
-            **size,
+            resize_width=DATASET_SIDE,
+            resize_height=DATASET_SIDE,
+            resize_channels=1,
         )
         return HttpResponseRedirect(dataset.get_absolute_url())
