@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from inference import services
+from inference.certainty import certainties
 from inference.engine.batches import Batches
 from inference.engine.predictor import percent, ranked
 from inference.engine.top_images import BestImages
@@ -16,15 +17,22 @@ log = logging.getLogger(__name__)
 
 
 def classify(
-    snapshot: Snapshot, images: ImageList, accuracy: ListAccuracy | None = None
+    snapshot: Snapshot,
+    images: ImageList,
+    accuracy: ListAccuracy | None = None,
+    details: bool = False,
+    unsure_below: float | None = None,
 ) -> tuple[SpooledResponse, int]:
-    """`{"classifications": {name: [[category, percent], …]}}`, and the number of images that could not be loaded.
+    """`{"classifications": {name: [[category, percent], …]}}`, and the number of images that could not be loaded. With
+    details `"unsure": {name: whether}` follows, by certainty.certainties().
 
     Categories in the list are compared with the predictions in `accuracy`. Raises BadInput if no image can be
     classified, or services.CanNotClassify.
     """
     batches = _batches(snapshot, images)
-    return _written("classifications", _rankings(snapshot, batches, accuracy), batches)
+    unsure = SpooledResponse("unsure") if details else None
+    rankings = _rankings(snapshot, batches, accuracy, unsure, unsure_below)
+    return _written(SpooledResponse("classifications", unsure), rankings, batches)
 
 
 def infer(snapshot: Snapshot, images: ImageList) -> tuple[SpooledResponse, int]:
@@ -34,7 +42,7 @@ def infer(snapshot: Snapshot, images: ImageList) -> tuple[SpooledResponse, int]:
     Raises BadInput if no image can be loaded.
     """
     batches = _batches(snapshot, images)
-    return _written("outputs", _outputs(snapshot, batches), batches)
+    return _written(SpooledResponse("outputs"), _outputs(snapshot, batches), batches)
 
 
 def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, list], int]:
@@ -59,13 +67,20 @@ def _batches(snapshot: Snapshot, images: ImageList) -> Batches[ListedImage]:
 
 
 def _rankings(
-    snapshot: Snapshot, batches: Batches[ListedImage], accuracy: ListAccuracy | None
+    snapshot: Snapshot,
+    batches: Batches[ListedImage],
+    accuracy: ListAccuracy | None,
+    unsure: SpooledResponse | None,
+    unsure_below: float | None,
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.category_names
     for entries, pixels in batches:
         scores = services.scores(snapshot, predictor, pixels)
         if accuracy:
             accuracy.add([entry.truth for entry in entries], scores)
+        if unsure:
+            for entry, certainty in zip(entries, certainties(snapshot, scores, unsure_below), strict=True):
+                unsure.add(entry.shown, certainty.unsure)
         for entry, row in zip(entries, scores, strict=True):
             yield entry.shown, ranked(row, categories)
 
@@ -78,8 +93,9 @@ def _outputs(snapshot: Snapshot, batches: Batches[ListedImage]) -> Iterator[tupl
             yield entry.shown, services.as_lists(snapshot, {layer: values[i] for layer, values in outputs.items()})
 
 
-def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[SpooledResponse, int]:
-    response = SpooledResponse(key)
+def _written(
+    response: SpooledResponse, entries: Iterator[tuple[str, object]], batches: Batches
+) -> tuple[SpooledResponse, int]:
     try:
         for name, value in entries:
             response.add(name, value)

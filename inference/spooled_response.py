@@ -1,6 +1,7 @@
 """A JSON response that can be too large for memory: written entry by entry, on disk if large, then sent."""
 
 import json
+import shutil
 import tempfile
 from typing import Any
 
@@ -12,15 +13,17 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 
 class SpooledResponse:
-    """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it.
+    """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it. `further` is another one, whose key
+    follows in the same object; it is closed with this one.
 
     If a name occurs several times, only its first value counts. The response is complete before its first byte is
     sent, because headers and status depend on all entries.
     """
 
-    def __init__(self, key: str):
+    def __init__(self, key: str, further: "SpooledResponse | None" = None):
         self._file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - the response closes it
         self._names: set[str] = set()
+        self._further = further
         self._write(f"{{\n  {_text(key)}: {{")
 
     def add(self, name: str, value: Any) -> None:
@@ -32,7 +35,7 @@ class SpooledResponse:
 
     def response(self, headers: dict[str, Any]) -> HttpResponseBase:
         """Finish the JSON. Returns an ordinary response, or one that streams from disk if it is large."""
-        self._write("\n  }\n}\n")
+        self._finish()
         length = self._file.tell()
         self._file.seek(0)
         if length <= MAX_IN_MEMORY:
@@ -42,13 +45,25 @@ class SpooledResponse:
 
     def value(self) -> dict:
         """Finish the JSON. Returns its data, for a page."""
-        self._write("\n  }\n}\n")
+        self._finish()
         self._file.seek(0)
         with self._file as file:
             return json.load(file)
 
     def close(self) -> None:
         self._file.close()
+        if self._further:
+            self._further.close()
+
+    def _finish(self) -> None:
+        self._write("\n  }")
+        if self._further:
+            self._write(",\n")
+            with self._further._file as entries:
+                entries.seek(len("{\n"))
+                shutil.copyfileobj(entries, self._file)
+            self._write("\n  }")
+        self._write("\n}\n")
 
     def _write(self, text: str) -> None:
         self._file.write(text.encode())

@@ -89,7 +89,12 @@ PREDICTIONS = _response(
     explanation=EXPLANATION,
     **CERTAINTY,
 )
-CLASSIFICATIONS = _response("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
+CLASSIFICATIONS = _response(
+    "classifications",
+    _of_each(PAIRS),
+    "For each image its `[[category, percent], …]`.",
+    unsure=_of_each({"type": "boolean", "nullable": True}) | {"description": "With `?details=1`."},
+)
 OUTPUTS = _response(
     "outputs",
     ARRAYS,

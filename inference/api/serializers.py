@@ -166,14 +166,22 @@ class ThresholdField(serializers.FloatField):
         super().__init__(min_value=0, max_value=1, **kwargs)
 
 
-class ClassifyQuery(VisualizationsForm):
+class CertaintyQuery(Form):
+    """The query string of classify_many."""
+
+    DESCRIPTIONS = {name: CLASSIFY_QUERY[name] for name in ("unsure_below", "details")}
+    HAS_FIXED_FIELDS = True
+
+    unsure_below = ThresholdField(default=None)
+    details = Flag()
+
+
+class ClassifyQuery(VisualizationsForm, CertaintyQuery):
     """The query string of classify_one."""
 
     DESCRIPTIONS = VISUALIZATIONS | CLASSIFY_QUERY
 
     calibrated = Flag()
-    unsure_below = ThresholdField(default=None)
-    details = Flag()
     explain = Flag()
     explain_category = serializers.CharField(default="", max_length=1000, trim_whitespace=False)
 

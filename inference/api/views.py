@@ -17,6 +17,7 @@ from digits_project.accounts import throttling
 from digits_project.accounts.roles import Role
 from digits_project.api import error_statuses, wire_format
 from digits_project.api.browsable import PageResponse
+from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.viewsets import FormViewSet
 from digits_project.common.errors import BadInput
@@ -39,6 +40,7 @@ from inference.api.inference_responses import (
     UNSURE,
 )
 from inference.api.serializers import (
+    CertaintyQuery,
     ClassifyForm,
     ClassifyQuery,
     DownloadForm,
@@ -122,7 +124,7 @@ class InferenceViewSet(FormViewSet):
             asked = self._query(VisualizationsForm)
             return self._about_image({"outputs": outputs}, snapshot, pixels, form, asked, outputs=_pairs(outputs))
 
-    @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
+    @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, CertaintyQuery, SKIPPED])
     @action(name="Classify a list of images", button="Classify", serializer_class=ImageListForm, **QUESTION)
     def classify_many(self, request, format=None):
         """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`.
@@ -134,7 +136,7 @@ class InferenceViewSet(FormViewSet):
             categories = snapshot.trained_model.dataset.category_names
             accuracy = None if self._in_json else ListAccuracy(categories)
             with throttling.one_of_few_lists(request):
-                answer, skipped = bulk.classify(snapshot, form["images"], accuracy)
+                answer, skipped = bulk.classify(snapshot, form["images"], accuracy, **self._query(CertaintyQuery))
             return self._about_list(answer, skipped, list_accuracy=accuracy)
 
     @extend_schema(responses={200: OUTPUTS_OF_MANY, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
@@ -213,7 +215,7 @@ class InferenceViewSet(FormViewSet):
             named = f"{form['image']}: " if isinstance(form["image"], Path) else ""
             raise error_statuses.Undecodable(f"{named}{broken}") from broken
 
-    def _query(self, form: type[VisualizationsForm]) -> dict:
+    def _query(self, form: type[Form]) -> dict:
         """The valid query string of a request for JSON; empty without one. Raises ValidationError."""
         query = self.request.query_params
         return form.valid_values(query) if query and self._in_json else {}

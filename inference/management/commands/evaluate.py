@@ -11,6 +11,8 @@ from models_app.api.model_responses import evaluation_json
 from models_app.models import TrainedModel
 from models_app.results import Evaluation
 
+FITTED = ("temperature", "calibrated_error", "unsure_below")  # which the JSON of DIGITS lacks
+
 
 class Command(WorkCommand):
     help = (
@@ -46,6 +48,7 @@ class Command(WorkCommand):
         figures = evaluation_json(jobs[0])
         named = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error")
         lines = [f"{name:<18} {_shown(figures[name])}" for name in named if name in figures]
+        lines += [f"{name:<18} {_shown(getattr(jobs[0], name))}" for name in FITTED if "images" in figures]
         head = f"{'category':<24} precision  recall  f1      images" if "categories" in figures else ""
         rows = [
             f"{one['category']:<24} {_shown(one['precision']):<10} {_shown(one['recall']):<7} {_shown(one['f1']):<7} "

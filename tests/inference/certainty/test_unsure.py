@@ -79,3 +79,14 @@ def test_the_command_says_of_each_image_whether_the_answer_is_unsure(model, thre
     assert classify("0") == [False] * 3
     call_command("classify", model.pk, three_images[0], "--unsure-below", "1", "--top", "1")
     assert capsys.readouterr().out.splitlines()[0] == "image,category_1,percent_1,unsure"
+
+
+def test_a_list_says_of_each_image_whether_the_answer_is_unsure(classify_many, data_roots, model, three_images):
+    evaluate(model, unsure_below=1)
+    listed = "\n".join([*three_images, three_images[0]])
+    plain = classify_many(listed).json()
+    assert list(plain) == ["classifications"]
+    found = classify_many(listed, suffix=".json?details=1").json()
+    assert found == {**plain, "unsure": dict.fromkeys(three_images, True)}
+    sure = classify_many(listed, suffix=".json?details=1&unsure_below=0").json()
+    assert sure["unsure"] == dict.fromkeys(three_images, False)
