@@ -22,7 +22,7 @@ from digits_client.resources.evaluations import Evaluation
 from digits_client.resources.jobs import Job
 from digits_client.resources.models import Model
 from digits_client.resources.pretrained import Pretrained
-from digits_client.resources.reports import Finding, Report
+from digits_client.resources.reports import Finding, MapPoint, Report, ReportMap, SimilarImage
 from digits_client.resources.searches import Search
 from digits_client.resources.uploads import Upload
 from digits_client.resources.webhooks import Webhook, is_genuine
@@ -46,6 +46,7 @@ __all__ = [
     "Job",
     "JobAborted",
     "JobFailed",
+    "MapPoint",
     "Model",
     "NotAllowed",
     "NotFound",
@@ -53,9 +54,11 @@ __all__ = [
     "Prediction",
     "Pretrained",
     "Report",
+    "ReportMap",
     "Search",
     "Server",
     "ServerFault",
+    "SimilarImage",
     "Snapshot",
     "TooManyRequests",
     "Upload",

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from datasets import reports
 from datasets.imagedb.foreign.pairs import Pairs
 from datasets.models import Dataset
+from datasets.tasks import make_report
 from tests.support.api_requests import field_errors
 from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+BROWSER = {"Accept": "text/html"}
 CREATE = "/datasets/images/generic.json"
 LABELS_FOR_BOTH = "Name a database of labels for both splits, or for neither."
 
@@ -70,6 +73,22 @@ def test_a_generic_dataset_stores_the_shapes_that_a_network_needs(client, form, 
     assert (dataset.entries("train"), dataset.entries("val")) == (6, 4)
     with Pairs(dataset.directory / "val.rec", dataset.label_shape) as pairs:
         assert pairs[1][1].ravel().tolist() == [7, -7]
+
+
+def test_a_generic_dataset_has_a_map_without_categories(client, form, build_json):
+    client.post(CREATE, form())
+    build_json()
+    dataset = Dataset.objects.get()
+    make_report(reports.start(dataset).pk)
+    found = client.get(f"/datasets/{dataset.pk}/report/map.json").json()
+    assert (found["images"], found["categories"], found["splits"]) == (10, [], ["train", "val"])
+    columns = {name: len(values) for name, values in found["points"].items()}
+    without = {"category": 0, "likelier": 0, "probability": 0}
+    assert columns == {"x": 10, "y": 10, "split": 10, "record": 10} | without
+    like = client.get(f"/datasets/{dataset.pk}/report/similar.json?image=val/3&count=50").json()
+    assert len(like["similar"]) == 9
+    assert {(image["category"], image["other_category"]) for image in like["similar"]} == {("", False)}
+    assert "10 of 10 images" in client.get(f"/datasets/{dataset.pk}/report/map", headers=BROWSER).content.decode()
 
 
 def test_the_status_of_a_generic_dataset_has_the_type_of_digits(client, form):
