@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from datasets import reports
+from datasets.contents.image_map import ImageMap
 from datasets.models import Dataset, DatasetReport
 from datasets.report.image_map import layout, map_files
 from datasets.report.vectors import feature_network
 from datasets.tasks import make_report
+from digits_project.common.errors import Gone
 from digits_project.jobs import lifecycle, services
 from digits_project.jobs.models import Status
 from tests.support.api_requests import make_account
@@ -75,6 +77,10 @@ def test_the_map_of_the_same_images_is_the_same_and_is_gone_with_its_report(repo
     assert not folder.exists()
     make_report(reports.start(report.dataset, "ada").pk)
     assert [path.read_bytes() for path in sorted(folder.glob("map*.npy"))] == before
+    image_map = ImageMap(DatasetReport.objects.get())
+    services.delete(report.dataset)
+    with pytest.raises(Gone):
+        image_map.similar("train", 0, 3)
 
 
 def test_a_map_has_some_images_of_each_category_and_pages_mark_other_categories_and_splits(report, client):
