@@ -20,11 +20,10 @@ from datasets.imagedb.group_names import AUTO, GROUPS_SUFFIX, OFF
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
-from datasets.imagedb.revising.revise import check_source
+from datasets.imagedb.revising.revise import build_of_records, check_source
 from datasets.imagedb.spec import Built, BuiltSplit
 from datasets.imagedb.store.mean import RunningMean
 from datasets.imagedb.store.records import RecordReader, RecordWriter
-from datasets.imagedb.store.staging import staged
 from digits_project.common.errors import BadInput
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -67,17 +66,7 @@ class _Pool:
 
 def build_fold(spec: FoldSpec, directory: Path, report: Callable[[float], None]) -> Built:
     """Write the databases of a fold into `directory`, as build() does. Raises BadInput."""
-    progress = BuildProgress(report)
-    try:
-        with staged(directory) as aside:
-            with BuildLog(aside / "build.log") as log:
-                built = _Fold(spec, aside, log, progress).run()
-            progress.finish()
-    except (FileNotFoundError, BadInput):
-        if not spec.source.is_dir():
-            raise BadInput(_GONE) from None
-        raise
-    return built
+    return build_of_records(spec.source, _GONE, directory, report, lambda *where: _Fold(spec, *where).run())
 
 
 def parts_of(labels: Sequence[int], groups: Sequence[bytes], folds: int, seed: int) -> np.ndarray:

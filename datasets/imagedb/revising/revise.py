@@ -54,15 +54,27 @@ class RevisionSpec:
 def revise(spec: RevisionSpec, directory: Path, report: Callable[[float], None]) -> Built:
     """Write the databases of a revision into `directory`, as build() does. Raises BadInput, and DamagedFile for files
     of the other dataset that are missing or damaged."""
+    return build_of_records(spec.source, _GONE, directory, report, lambda *where: _Revision(spec, *where).run())
+
+
+def build_of_records(
+    source: Path,
+    gone: str,
+    directory: Path,
+    report: Callable[[float], None],
+    build: Callable[[Path, BuildLog, BuildProgress], Built],
+) -> Built:
+    """Let `build` write databases that are made of another dataset's records, in `source`, into a staging folder that
+    becomes `directory`. Raises BadInput with the text `gone` if `source` was deleted meanwhile."""
     progress = BuildProgress(report)
     try:
         with staged(directory) as aside:
             with BuildLog(aside / "build.log") as log:
-                built = _Revision(spec, aside, log, progress).run()
+                built = build(aside, log, progress)
             progress.finish()
     except (FileNotFoundError, BadInput):
-        if not spec.source.is_dir():
-            raise BadInput(_GONE) from None
+        if not source.is_dir():
+            raise BadInput(gone) from None
         raise
     return built
 
