@@ -35,10 +35,10 @@ demo: environment ## from nothing to a trained classifier, in one command
 run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 	@exec $(PYTHON) -m digits_project.stack
 
-test: environment ## all tests but those of test-torch, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
-	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not torch"
+test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
+	@$(PYTHON) -m pytest $(SHARED_OUT)
 
-test-torch: environment torch ## the tests that need PyTorch, five minutes
+test-torch: environment torch ## of all tests only those that need PyTorch, six minutes
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m torch
 
 quick: environment ## tests without a browser, without training and without the mark slow: a first verdict
