@@ -62,7 +62,9 @@ class MapViewSet(ViewSet):
     def map(self, request, job_id, format=None):
         """The map of a dataset's images: a place for each, where similar images lie together."""
         dataset, asked = fetch(Dataset, job_id), MapQuery.valid_values(request.query_params)
-        found = _map_of(dataset)
+        found, category = _map_of(dataset), asked["category"]
+        if category is not None and category >= len(found.categories):
+            raise NotFound(_no_category(category, len(found.categories)))
         data = {"dataset_id": dataset.pk} | found.points(**asked)
         return PageResponse(data, "datasets/map.html", dataset=dataset, **_map_variables(dataset, found, data, asked))
 
@@ -97,6 +99,11 @@ def _map_of(dataset: Dataset) -> ImageMap:
         raise Conflict(str(reason)) from reason
 
 
+def _no_category(category: int, count: int) -> str:
+    there = f"its categories have the numbers 0 to {count - 1}" if count else "its images have no categories"
+    return f"The dataset has no category {category}; {there}."
+
+
 def _map_variables(dataset: Dataset, found: ImageMap, data: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """The variables of the template datasets/map.html."""
     rows, category = found.categories_as_judged(), asked["category"]
@@ -108,7 +115,7 @@ def _map_variables(dataset: Dataset, found: ImageMap, data: dict[str, Any], aske
         "query": urlencode(given),
         "all_address": f"?{urlencode(given | {'count': MAX_POINTS})}" if can_show_more else "",
         "max_points": min(MAX_POINTS, data["images"]),
-        "one_category": found.categories[category] if category is not None and category < len(found.categories) else "",
+        "one_category": found.categories[category] if category is not None else "",
         "version": gallery.version(dataset),
         "can_revise": not revision_sections.reason_against(dataset),
     }

@@ -1,8 +1,10 @@
 """What a revision would change: the page between the ticks in a report and the new dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from rest_framework.parsers import FormParser, MultiPartParser
 
 from datasets import reports, revisions
 from datasets.api.revision_form import ImageNames, NewCategories
@@ -27,12 +29,13 @@ class RevisionPreview(PageView):
     """
 
     role = Role.USER
+    parser_classes = (MultiPartParser, FormParser)
 
     def post(self, request, job_id):
         dataset = fetch(Dataset, job_id)
         changes, problem = Changes(), ""
         try:
-            changes = chosen(dataset, request.data)
+            changes = chosen(dataset, request.data or QueryDict())  # {} without a body
             found = revisions.preview(dataset, changes)
         except (BadInput, revisions.CanNotRevise) as no:
             problem = str(no)
@@ -43,15 +46,25 @@ class RevisionPreview(PageView):
         return PageResponse({}, "datasets/revision_preview.html", **preview_variables(dataset, changes, found))
 
 
-def chosen(dataset: Dataset, sent) -> Changes:
-    """The changes of a posted form. An image that is to be left out and to get a category is left out."""
-    lines = [*sent.get("changes", "").splitlines(), *_ticked(sent)]
-    report = reports.find(dataset)
+def chosen(dataset: Dataset, sent: QueryDict) -> Changes:
+    """The changes of a posted form. What was ticked for one image counts more than what was ticked for all of a kind.
+
+    Of two ticks for one image, one that leaves it out counts more."""
+    report, lines = reports.find(dataset), list[str]()
     for kind in sent.getlist("all"):
         lines += _of_kind(report, kind) if report and kind in KINDS else []
-    left_out = dict.fromkeys(ImageNames().to_internal_value([line for line in lines if "=" not in line]))
-    relabelled = NewCategories().to_internal_value("\n".join(dict.fromkeys(line for line in lines if "=" in line)))
-    return Changes(tuple(left_out), {image: to for image, to in relabelled.items() if image not in left_out})
+    change_of = _by_image(lines)
+    change_of |= _by_image([*sent.get("changes", "").splitlines(), *_ticked(sent)])
+    left_out = tuple(image for image, category in change_of.items() if not category)
+    return Changes(left_out, {image: category for image, category in change_of.items() if category})
+
+
+def _by_image(lines: Iterable[str]) -> dict[str, str]:
+    """The new category of each image; "" for those that are left out."""
+    lines = list(dict.fromkeys(lines))
+    found = NewCategories().to_internal_value([line for line in lines if "=" in line])
+    left_out = ImageNames().to_internal_value([line for line in lines if "=" not in line])
+    return found | dict.fromkeys(left_out, "")
 
 
 def _ticked(sent) -> Iterator[str]:

@@ -90,7 +90,6 @@ def test_a_map_has_some_images_of_each_category_and_pages_mark_other_categories_
     assert set(few["points"]["category"]) == set(range(10))
     of_three = client.get(f"{address}.json?category=3").json()
     assert (of_three["images"], set(of_three["points"]["category"])) == (12, {3})
-    assert client.get(f"{address}.json?category=77").json()["shown"] == 0
     page = client.get(f"{address}?count=20", headers=BROWSER).content.decode()
     assert "20 of 120 images" in page
     assert "Most often taken for" in page
@@ -123,7 +122,13 @@ def test_wrong_images_and_numbers_are_refused_with_what_was_wrong(report, client
     ]:
         assert refused(query)[0] == status, query
         assert text in refused(query)[1], query
-    assert client.get(f"/datasets/{report.dataset_id}/report/map.json?count=20001").status_code == 400
+    address = f"/datasets/{report.dataset_id}/report/map.json"
+    assert client.get(f"{address}?count=20001").status_code == 400
+    response = client.get(f"{address}?category=10")
+    assert response.status_code == 404
+    assert "no category 10; its categories have the numbers 0 to 9" in response.content.decode()
+    Dataset.objects.update(categories=[])  # as of a generic dataset
+    assert "its images have no categories" in client.get(f"{address}?category=0").content.decode()
 
 
 def test_without_a_usable_map_both_routes_say_why(built_dataset, client, monkeypatch, settings):

@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import integrity
+from datasets import integrity, reports
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
-from datasets.models import Dataset
-from datasets.tasks import build_dataset
+from datasets.models import Dataset, DatasetReport
+from datasets.tasks import build_dataset, make_report
 from digits_project.common.errors import HasDependents
 from digits_project.jobs import services
 from tests.support.api_requests import make_account
@@ -196,6 +196,27 @@ def test_the_page_before_a_revision_shows_what_would_change(built_dataset, clien
     page = client.post(address, {}, headers=BROWSER).content.decode()
     assert "Nothing would change: name images to leave out" in page
     assert Dataset.objects.count() == 1
+
+
+def test_what_is_ticked_for_one_image_counts_more_than_what_is_ticked_for_all(built_dataset, client):
+    make_report(reports.start(built_dataset, "ada").pk)
+    report = DatasetReport.objects.get()
+    [finding] = reports.findings(report, "label_errors", size=1)
+    [found] = finding["images"]
+    image = f"{found['split']}/{found['record']}"
+    of_image = next(name for name in "012" if name not in (finding["likelier"], found["category"]))
+    address = f"/pages/datasets/{built_dataset.pk}/revision"
+    page = client.post(address, {"all": "label_errors", "changes": f"{image}={of_image}"}, headers=BROWSER)
+    assert f"{image}={of_image}" in page.content.decode()
+    page = client.post(address, {"all": "label_errors", "changes": image}, headers=BROWSER)
+    assert f'name="exclude" value="{image}"' in page.content.decode()
+
+
+def test_the_page_before_a_revision_takes_forms_only(built_dataset, client):
+    address = f"/pages/datasets/{built_dataset.pk}/revision"
+    without_body = client.generic("POST", address, content_type="", headers=BROWSER)
+    assert "Nothing would change: name images to leave out" in without_body.content.decode()
+    assert client.post(address, {"all": ["blank"]}, content_type="application/json").status_code == 415
 
 
 def test_a_private_server_hides_a_parent_that_the_user_may_not_see(built_dataset, revise, client, settings):
