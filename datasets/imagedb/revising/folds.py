@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.encode import SIZES_SUFFIX
 from datasets.imagedb.group_names import AUTO, GROUPS_SUFFIX, OFF
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
-from datasets.imagedb.revising.revise import build_of_records, check_source
+from datasets.imagedb.revising.revise import BESIDE, build_of_records, check_source, rows_beside
 from datasets.imagedb.spec import Built, BuiltSplit
 from datasets.imagedb.store.mean import RunningMean
 from datasets.imagedb.store.records import RecordReader, RecordWriter
@@ -164,11 +163,10 @@ class _Fold:
         """The name of the group of each image of a split; "" for none."""
         if self._spec.split_groups in (AUTO, OFF):
             return [""] * count
-        path = self._spec.source / f"{split}{GROUPS_SUFFIX}"
-        numbers = np.fromfile(path, "<i4").tolist() if path.exists() else []
-        if len(numbers) != count:
+        numbers = rows_beside(self._spec.source, split, GROUPS_SUFFIX, count)
+        if numbers is None:
             raise BadInput(NO_GROUPS)
-        return [str(number) if number >= 0 else "" for number in numbers]
+        return [str(number) if number >= 0 else "" for number in numbers.tolist()]
 
     def _write(self, name: str, pool: _Pool, images: np.ndarray) -> BuiltSplit:
         """Write the files of a split."""
@@ -186,10 +184,12 @@ class _Fold:
                 reader.close()
         if all(pool.lines):
             (self._directory / f"{name}.txt").write_bytes(b"".join(pool.lines[image] + b"\n" for image in chosen))
-        files = [spec.source / f"{split}{SIZES_SUFFIX}" for split in splits]
-        if all(file.exists() for file in files):
-            sizes = np.concatenate([np.fromfile(file, "<u2").reshape(-1, 2) for file in files])
-            sizes[images].tofile(self._directory / f"{name}{SIZES_SUFFIX}")
+        counts = Counter(split for split, _ in pool.places)
+        for suffix in BESIDE:
+            rows = [rows_beside(spec.source, split, suffix, counts[split]) for split in splits]
+            known = [of_split for of_split in rows if of_split is not None]
+            if len(known) == len(rows):
+                np.concatenate(known)[images].tofile(self._directory / f"{name}{suffix}")
         labels = np.array([pool.labels[image] for image in chosen], np.int64)
         return BuiltSplit(name, len(chosen), np.bincount(labels, minlength=len(spec.categories)).tolist())
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.imagedb.revising.changes import ImageName, RevisedSplit
+from datasets.imagedb.store.records import damaged
 
 CHANGES = "revision.json"
 # NAME.origins.npy: the number of each record in the split of the first dataset, int32.
@@ -37,9 +38,17 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def origins_of(directory: Path, split: str, entries: int) -> np.ndarray:
-    """The number that each record of a split has in the first dataset, int32."""
+    """The number that each record of a split has in the first dataset, int32. Raises DamagedFile."""
     path = directory / f"{split}{ORIGINS_SUFFIX}"
-    return np.load(path, allow_pickle=False) if path.exists() else np.arange(entries, dtype=np.int32)
+    if not path.exists():
+        return np.arange(entries, dtype=np.int32)
+    try:
+        origins = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as unreadable:
+        raise damaged(path, "can't be read.") from unreadable
+    if origins.shape != (entries,):
+        raise damaged(path, "does not have one row for each record.")
+    return origins
 
 
 def described(

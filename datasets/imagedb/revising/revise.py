@@ -30,6 +30,8 @@ from digits_project.common.errors import BadInput
 _COPY_BYTES = 4 << 20
 NO_COPIES = ExactCopies()
 _MEAN = ("mean.npy", "mean.png")
+# Files beside the records with a row for each: the size of the image's file, and the number of its group.
+BESIDE = {SIZES_SUFFIX: np.dtype("2<u2"), GROUPS_SUFFIX: np.dtype("<i4")}
 _GONE = "The dataset that this one revises was deleted, so its images can't be copied any more."
 
 
@@ -94,6 +96,17 @@ def check_file(path: Path, digest: str | None, tick: Callable[[], None]) -> None
         raise damaged(path, "is damaged: it is not what the build wrote (its SHA-256 differs).")
 
 
+def rows_beside(source: Path, split: str, suffix: str, count: int) -> np.ndarray | None:
+    """The rows of a file beside the records of a split; None without it, as datasets of earlier versions are. Raises
+    DamagedFile unless it has a row for each of the `count` records."""
+    path = source / f"{split}{suffix}"
+    if not path.exists():
+        return None
+    if path.stat().st_size != count * BESIDE[suffix].itemsize:
+        raise damaged(path, "does not have one row for each record.")
+    return np.fromfile(path, BESIDE[suffix])
+
+
 class _Revision:
     """One build of a revision, into a staging folder."""
 
@@ -151,10 +164,10 @@ class _Revision:
 
     def _write_sizes(self, split: RevisedSplit) -> None:
         """Write the sizes of the files and the groups of the images, if the other dataset has them."""
-        for suffix, row in ((SIZES_SUFFIX, np.dtype("2<u2")), (GROUPS_SUFFIX, np.dtype("<i4"))):
-            source = self._spec.source / f"{split.name}{suffix}"
-            if source.exists():  # datasets of earlier versions have no sizes
-                np.fromfile(source, row)[split.is_kept].tofile(self._directory / source.name)
+        for suffix in BESIDE:
+            rows = rows_beside(self._spec.source, split.name, suffix, len(split.before))
+            if rows is not None:
+                rows[split.is_kept].tofile(self._directory / f"{split.name}{suffix}")
 
     def _write_list(self, split: RevisedSplit) -> dict[int, str]:
         """Write NAME.txt, if the other dataset has it. Returns paths as _write() does."""

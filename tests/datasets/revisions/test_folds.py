@@ -109,6 +109,30 @@ def test_images_of_a_patient_share_a_part_also_in_a_fold_of_a_revision(patients)
         assert not patients_of(fold, "train") & patients_of(fold, "val")
 
 
+def test_a_fold_can_itself_be_folded_by_its_groups(patients):
+    fold = revisions.make_fold(patients, "ada", 1, FOLDS, name="fold")
+    build_dataset(fold.pk)
+    fold.refresh_from_db()
+    assert (fold.directory / "val.groups").stat().st_size == 4 * fold.entries("val")
+    again = revisions.make_fold(fold, "ada", 1, FOLDS, name="fold of a fold")
+    build_dataset(again.pk)
+    again.refresh_from_db()
+    assert (again.status, again.error) == ("Done", "")
+    assert not patients_of(again, "train") & patients_of(again, "val")
+
+
+@pytest.mark.parametrize("name", ["train.sizes", "train.groups"])
+def test_a_file_with_too_few_rows_is_named(patients, name):
+    path = patients.directory / name
+    path.write_bytes(path.read_bytes()[:-4])
+    fold = revisions.make_fold(patients, "ada", 1, FOLDS, name="fold")
+    revision = revisions.revise(patients, "ada", Changes(exclude=["train/0"]))
+    for dataset in (fold, revision):
+        build_dataset(dataset.pk)
+        dataset.refresh_from_db()
+        assert (dataset.status, f"{name} does not have one row for each record" in dataset.error) == ("Error", True)
+
+
 def test_a_dataset_that_does_not_store_its_groups_is_not_folded(patients):
     (patients.directory / "train.groups").unlink()
     fold = revisions.make_fold(patients, "ada", 1, FOLDS, name="fold")

@@ -198,6 +198,17 @@ def test_the_page_before_a_revision_shows_what_would_change(built_dataset, clien
     assert Dataset.objects.count() == 1
 
 
+def test_a_revision_with_a_damaged_list_of_origins_is_named_and_is_not_compared(built_dataset, revise, client):
+    revision = revise(built_dataset, exclude=["train/0"])
+    path = revision.directory / "train.origins.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    response = client.get(f"/datasets/{revision.pk}/diff.json?before={built_dataset.pk}")
+    assert (response.status_code, "train.origins.npy can't be read" in response.content.decode()) == (409, True)
+    again = client.post(f"/datasets/{revision.pk}/revisions.json", {"exclude": "train/1"}).json()
+    build_dataset(again["id"])
+    assert "train.origins.npy can't be read" in Dataset.objects.get(pk=again["id"]).error
+
+
 def test_what_is_ticked_for_one_image_counts_more_than_what_is_ticked_for_all(built_dataset, client):
     make_report(reports.start(built_dataset, "ada").pk)
     report = DatasetReport.objects.get()
