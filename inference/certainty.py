@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from digits_project.jobs.models import Status
 from inference.engine.temperature import calibrated
+from models_app import evaluations
 from models_app.models import Snapshot
+from models_app.results import Evaluation
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,15 @@ def certainties(snapshot: Snapshot, scores: np.ndarray, unsure_below: float | No
     temperature = snapshot.temperature
     best = (scores if temperature is None else calibrated(scores, temperature)).max(axis=1, initial=0)
     return [Certainty(float(confidence), threshold, temperature) for confidence in best]
+
+
+def how_to_fit(snapshot: Snapshot) -> str:
+    """A message: what to do so that a snapshot without a temperature, or without a threshold, gets both; or the reason
+    why it can't have them."""
+    model, split = snapshot.trained_model, Evaluation.Split.VAL
+    if reason := evaluations.reason_against(model, split, snapshot.epoch):
+        return reason
+    made = evaluations.find(model, split, snapshot.epoch)
+    if made is not None and made.status == Status.DONE:
+        return f"An earlier version of the server made the evaluation {made.pk}: delete it and evaluate again."
+    return "Evaluate this snapshot on the validation images, which fits its temperature and its threshold."

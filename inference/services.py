@@ -18,6 +18,7 @@ from digits_project.common.onnx_runtime import UnusableModel, open_accelerated
 from digits_project.jobs.visibility import find_visible, visible
 from digits_project.monitoring.metrics import LOADED_SNAPSHOTS
 from inference import cache
+from inference.certainty import how_to_fit
 from inference.engine.predictor import Predictor, plain, ranked
 from inference.engine.temperature import calibrated
 from models_app.models import TrainedModel
@@ -106,10 +107,8 @@ def ranking(snapshot: Snapshot, scores: np.ndarray, temperature: float = 1.0) ->
 def temperature_of(snapshot: Snapshot) -> float:
     """The temperature that calibrates a snapshot. Raises NotCalibrated."""
     if snapshot.temperature is None:
-        raise NotCalibrated(
-            f"{snapshot.trained_model.name} is not calibrated at epoch {snapshot.epoch:g}: evaluate this snapshot on "
-            "the validation images, which fits its temperature."
-        )
+        name = f"{snapshot.trained_model.name} is not calibrated at epoch {snapshot.epoch:g}"
+        raise NotCalibrated(f"{name}. {how_to_fit(snapshot)}")
     return snapshot.temperature
 
 

@@ -113,7 +113,7 @@ def _to_evaluate(model: TrainedModel, split: str, which: Which) -> Snapshot:
     if not model.declared_kind.is_evaluated:
         raise CanNotEvaluate(f"{model.name} is not a classifier; only classifiers can be evaluated.")
     if not model.dataset.entries(split):
-        raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")
+        raise CanNotEvaluate(f"The dataset of {model.name} has no images for {split}.")
     if not model.snapshots.exists():
         raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
     snapshot = model.snapshot_at(which)

@@ -21,10 +21,11 @@ def archive_response(request, job_id: str, form: str, posted: Mapping[str, Any])
     empty for a GET; those of the query string come first."""
     if form not in DOWNLOADS:
         raise BadInput(f"There is no download of the type {form}; choose one of {', '.join(DOWNLOADS)}.")
-    asked = DownloadForm.valid_values(request.query_params)
-    which = asked["epoch"] if "epoch" in request.query_params else posted.get("snapshot_epoch")
-    snapshot = chosen_snapshot(job_id, which)
-    temperature = _temperature(snapshot) if asked["calibrated"] or posted.get("calibrated") else None
+    query = request.query_params
+    asked = DownloadForm.valid_values(query)
+    snapshot = chosen_snapshot(job_id, asked["epoch"] if "epoch" in query else posted.get("snapshot_epoch"))
+    is_calibrated = asked["calibrated"] if "calibrated" in query else posted.get("calibrated")
+    temperature = _temperature(snapshot) if is_calibrated else None
     name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
     if form not in FORMS:
         opened = contents.onnx_file(snapshot, temperature)

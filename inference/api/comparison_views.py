@@ -29,7 +29,7 @@ class PairQuery(Form):
 
     other = serializers.CharField(max_length=100, help_text="The id of the evaluation b, on the same images.")
     only = serializers.ChoiceField(
-        ["", "a", "b"], default="", help_text="a or b: only images that this one alone classifies correctly."
+        ["a", "b"], default="", help_text="a or b: only images that this one alone classifies correctly."
     )
     page = serializers.IntegerField(default=1, min_value=1, max_value=10**6, help_text="The page, from 1.")
     page_size = serializers.IntegerField(default=A_PAGE, min_value=1, max_value=500, help_text="Images on a page.")

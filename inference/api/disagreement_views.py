@@ -53,7 +53,7 @@ class DisagreementQuery(Form):
         models = self.models()
         found = disagreements(models, self.validated_data["split"])
         if found is None:
-            raise Conflict(f"The dataset {models[0].dataset.name} has no images for val or test.")
+            raise Conflict(f"The dataset of {models[0].name} has no images for val or test.")
         return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from django.db.models import QuerySet
 
 from digits_project.jobs.models import Status
-from digits_project.jobs.visibility import visible
+from digits_project.jobs.visibility import is_visible, named, visible
 from inference import image_answers
 from inference.disagreements import Compared, Disagreement, Disagreements
 from inference.judging.proportions import Interval, McNemar, difference_interval, mcnemar
@@ -133,8 +133,7 @@ def _refuse_others(a: Evaluation, b: Evaluation) -> None:
         raise CanNotCompare("These are the same evaluation; name another one.")
     differing = []
     if a.trained_model.dataset_id != b.trained_model.dataset_id:
-        of_a, of_b = a.trained_model.dataset.name, b.trained_model.dataset.name
-        differing.append(f"the dataset ({of_a} and {of_b})")
+        differing.append(f"the dataset ({' and '.join(_name_of_dataset(one) for one in (a, b))})")
     if a.split != b.split:
         differing.append(f"the split ({a.split} and {b.split})")
     if differing:
@@ -146,6 +145,11 @@ def _refuse_others(a: Evaluation, b: Evaluation) -> None:
             raise CanNotCompare(f"The evaluation {one.name} is {one.status}; it can be compared once it is Done.")
 
 
+def _name_of_dataset(evaluation: Evaluation) -> str:
+    dataset = evaluation.trained_model.dataset
+    return dataset.name if is_visible(dataset) else named(dataset)
+
+
 def _compared_pair(a: Evaluation, b: Evaluation) -> tuple[Compared, Compared]:
     count, answers = a.trained_model.dataset.entries(a.split), {}
     for one in (a, b):
@@ -154,7 +158,7 @@ def _compared_pair(a: Evaluation, b: Evaluation) -> tuple[Compared, Compared]:
             answers[one.pk] = given
     if again := [one for one in (a, b) if one.pk not in answers]:
         names = " and ".join(one.name for one in again)
-        remedy = "An earlier version of the server made it: evaluate again."
+        remedy = "An earlier version of the server made it: delete it and evaluate again."
         raise CanNotCompare(f"What was answered to each image is not stored with {names}. {remedy}", again)
     return Compared(a.trained_model, a, answers[a.pk]), Compared(b.trained_model, b, answers[b.pk])
 

@@ -96,7 +96,7 @@ def _computed(evaluation_id: str, made_at: int) -> Slices:
     if given is None or len(given.truths) != dataset.entries(evaluation.split):
         raise CanNotSlice(
             f"What was answered to each image is not stored with {evaluation.name}. An earlier version of the server "
-            "made it: evaluate again."
+            "made it: delete it and evaluate again."
         )
     columns = [_sliced(column, given.right) for column in columns_of(dataset, evaluation.split, given.truths)]
     return Slices(len(given.right), int(given.right.sum()), columns)

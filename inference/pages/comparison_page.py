@@ -38,7 +38,13 @@ class ComparisonPage(PageView):
 
     def get(self, request, job_id):
         evaluation, asked = fetch(Evaluation, job_id), PageQuery.valid_values(request.query_params)
-        shown: dict[str, Any] = {"evaluation": evaluation, "asked": asked, "others": list(comparable(evaluation))}
+        dataset = evaluation.trained_model.dataset
+        shown: dict[str, Any] = {
+            "evaluation": evaluation,
+            "dataset": dataset if is_visible(dataset) else None,
+            "asked": asked,
+            "others": list(comparable(evaluation)),
+        }
         address = ""
         if asked["other"]:
             address = f"{reverse('v1-comparison', args=[job_id])}?{urlencode(dict(request.query_params.items()))}"
@@ -75,5 +81,4 @@ def _facts(pair: EvaluationPair, asked: dict[str, Any]) -> dict[str, Any]:
         "category_count": len(categories),
         "numbers": numbers,
         "images": [pair.describe(int(record)) for record in numbers],
-        "shows_images": is_visible(pair.dataset),
     }

@@ -79,11 +79,16 @@ def ugo():
 def url_paths(model, urls_of):
     """The URL path of every route except logout and the admin's login, with the ids of ada's jobs."""
     evaluation = Evaluation.objects.get().pk
-    id_of = {"/datasets/": model.dataset_id, "/evaluation/": evaluation}
+    id_of = {
+        "/evaluations/": evaluation,
+        "/models_app/evaluation/": evaluation,
+        "/models/": model.pk,
+        "/datasets/": model.dataset_id,
+    }
     urls = []
     for path in urls_of(model):
-        other = next((pk for part, pk in id_of.items() if part in path and "/models/" not in path), model.pk)
-        urls.append(path.replace(model.pk, other))
+        job_id = next((pk for part, pk in id_of.items() if part in path), model.pk)
+        urls.append(path.replace(model.pk, job_id))
     return [path for path in urls if "logout" not in path and path not in ("/admin/login/",)]
 
 

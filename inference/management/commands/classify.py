@@ -7,14 +7,12 @@ from digits_project.api.wire_format import predictions
 from digits_project.common.escaping import csv_line
 from digits_project.jobs.console.command import positive, wrong
 from inference import services
-from inference.certainty import certainties
+from inference.certainty import certainties, how_to_fit
 from inference.console.images_command import ImagesCommand
 from inference.engine.predictor import ranked
 
 AUTO = "auto"
-NO_THRESHOLD = (
-    "This snapshot has no threshold yet: evaluate it on the validation images (manage.py evaluate), or give a number."
-)
+NO_THRESHOLD = "This snapshot has no threshold: give a number instead of auto. {}"
 
 
 class Command(ImagesCommand):
@@ -49,7 +47,7 @@ class Command(ImagesCommand):
         as_csv = options["format"] == "csv"
         asked = options["unsure_below"]
         if asked == AUTO and snapshot.unsure_below is None:
-            raise wrong(NO_THRESHOLD)
+            raise wrong(NO_THRESHOLD.format(how_to_fit(snapshot)))
         if as_csv:
             numbers = range(1, most + 1)
             columns = [f"{what}_{n}" for n in numbers for what in ("category", "percent")]

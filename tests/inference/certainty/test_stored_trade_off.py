@@ -47,3 +47,12 @@ def test_the_command_shows_the_temperature_and_the_threshold(evaluation, capsys)
     shown = capsys.readouterr().out
     assert f"temperature        {evaluation.temperature:.4f}" in shown
     assert f"unsure_below       {evaluation.unsure_below:.4f}" in shown
+
+
+def test_the_page_does_not_compare_two_equal_errors_where_the_temperature_is_1(evaluation, client):
+    address = f"/models/{evaluation.trained_model_id}/evaluation"
+    Evaluation.objects.update(temperature=1, calibrated_error=0.05, calibration_error=0.05)
+    page = client.get(address, headers=BROWSER).content.decode()
+    assert ("is 1: no other one" in page, "5.00 % instead of 5.00 %" in page) == (True, False)
+    Evaluation.objects.update(temperature=1.5)
+    assert "5.00 % instead of 5.00 %" in client.get(address, headers=BROWSER).content.decode()

@@ -72,7 +72,7 @@ def test_the_command_says_of_each_image_whether_the_answer_is_unsure(model, thre
         call_command("classify", model.pk, *three_images, "--unsure-below", threshold, "--json")
         return [json.loads(line)["unsure"] for line in capsys.readouterr().out.splitlines()]
 
-    with pytest.raises(CommandError, match="has no threshold yet"):
+    with pytest.raises(CommandError, match="has no threshold: give a number"):
         classify("auto")
     evaluate(model, unsure_below=1)
     assert classify("auto") == [True] * 3

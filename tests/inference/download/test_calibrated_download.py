@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from datasets.models import Dataset
 from inference.download.calibrated_model import calibrated_model
 from inference.engine.predictor import Predictor
 from inference.engine.temperature import calibrated
@@ -33,18 +34,50 @@ def evaluated(model):
 
 
 @pytest.fixture
+def _validation_images(model):
+    """The model's dataset has images for validation."""
+    Dataset.objects.filter(pk=model.dataset_id).update(splits=[{"name": "val", "entries": 1}])
+
+
+@pytest.fixture
 def server_says(post):
     """The calibrated predictions of the server, {category: percent}."""
     return post(f"{ONE}?calibrated=1").json()["predictions"]
 
 
+@pytest.mark.usefixtures("_validation_images")
 def test_a_snapshot_that_was_not_evaluated_is_refused_with_what_to_do(client, model):
     for form in ("onnx", "tar"):
         response = client.get(f"/models/{model.pk}/download.{form}?calibrated=1")
         assert response.status_code == 409
-        assert "evaluate this snapshot on the validation images" in response.json()["error"]["description"]
-    with pytest.raises(CommandError, match="evaluate this snapshot on the validation images"):
+        assert "Evaluate this snapshot on the validation images" in response.json()["error"]["description"]
+    with pytest.raises(CommandError, match="Evaluate this snapshot on the validation images"):
         call_command("export_model", model.pk, "--calibrated")
+
+
+@pytest.mark.usefixtures("_validation_images")
+def test_a_refusal_says_what_can_be_done_with_an_evaluation_that_fitted_nothing(client, model):
+    about = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 1, "name": "lenet", "split": "val"}
+    Evaluation.objects.create(**about, status="Done")  # as an earlier version stored it
+    remedy = "made the evaluation 20260101-000000-0001: delete it and evaluate again"
+    response = client.get(f"/models/{model.pk}/download.onnx?calibrated=1&epoch=1")
+    assert (response.status_code, remedy in response.json()["error"]["description"]) == (409, True)
+    with pytest.raises(CommandError, match=remedy):
+        call_command("classify", model.pk, "x.png", "--snapshot-epoch", "1", "--unsure-below", "auto")
+
+
+def test_a_refusal_does_not_ask_for_an_evaluation_that_there_can_not_be(client, model):
+    type(model).objects.filter(pk=model.pk).update(kind="generic")
+    response = client.get(f"/models/{model.pk}/download.onnx?calibrated=1")
+    assert (response.status_code, "is not a classifier" in response.json()["error"]["description"]) == (409, True)
+
+
+def test_the_query_string_comes_before_the_posted_form(client, evaluated):
+    plain = evaluated.newest_snapshot.onnx_file.read_bytes()
+    address = f"/models/{evaluated.pk}/download.onnx"
+    assert content_of(client.post(f"{address}?calibrated=0", {"calibrated": "1"})) == plain
+    assert content_of(client.post(address, {"calibrated": "1"})) != plain
+    assert content_of(client.post(f"{address}?calibrated=1", {"calibrated": "0"})) != plain
 
 
 def test_a_calibrated_model_onnx_gives_the_calibrated_response_of_the_server(

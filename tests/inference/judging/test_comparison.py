@@ -61,6 +61,12 @@ def test_only_chooses_the_images_that_one_of_them_alone_classifies_correctly(com
         assert sorted(image["record"] for image in found["results"]) == np.flatnonzero(chosen).tolist()
 
 
+def test_an_unknown_choice_of_images_is_refused_with_those_that_there_are(compare, pair):
+    refused = compare(*pair, only="c").json()["errors"]
+    assert [(error["field"], error["message"].endswith("Choose a or b.")) for error in refused] == [("only", True)]
+    assert compare(*pair, only="", page_size=500).json()["count"] > 0
+
+
 def test_categories_come_with_the_largest_difference_first(compare, pair):
     rows = compare(*pair).json()["categories"]
     given = image_answers.read(pair[0].directory)

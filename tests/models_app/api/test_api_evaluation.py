@@ -154,7 +154,7 @@ def test_the_test_split_has_an_evaluation_of_its_own(make_dataset, make_model, s
 def test_a_request_without_anything_to_evaluate_is_refused(built_dataset, make_model, send, model):
     assert send("post", make_model(built_dataset))[0] == 409  # no snapshot yet
     status, body = send("post", model, {"split": "test"})
-    assert (status, body["error"]["description"]) == (409, "Its dataset, digits, has no images for test.")
+    assert (status, body["error"]["description"]) == (409, "The dataset of lenet has no images for test.")
     status, body = send("post", model, {"snapshot_epoch": 7})
     assert (status, body["error"]["description"]) == (400, "lenet has no snapshot of epoch 7; its epochs are: 1, 2.")
     assert send("post", model, {"split": "train"})[0] == 400
