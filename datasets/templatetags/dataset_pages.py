@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from django import template
 
 from datasets.api.page_texts import errors_of_page
+from datasets.contents.revision_sections import reason_against
+from datasets.models import Dataset
+from digits_project.jobs.visibility import visible
 
 register = template.Library()
 
@@ -18,9 +21,16 @@ def asking_for_images(wrong: Mapping[str, list[str]]) -> dict[str, list[str]]:
 
 
 @register.filter
-def image_name(image: Mapping) -> str:
-    """The name of an image of a finding, such as train/17."""
-    return f"{image['split']}/{image['record']}"
+def image_name(split: str, record: int) -> str:
+    """The name of an image, such as train/17."""
+    return f"{split}/{record}"
+
+
+@register.simple_tag
+def categories_to_tick(dataset_id: str) -> list[str]:
+    """The categories of a dataset whose images can be ticked for a revision; none if it can't be revised."""
+    dataset = visible(Dataset).filter(pk=dataset_id).first()
+    return dataset.category_names if dataset and not reason_against(dataset) else []
 
 
 @register.filter

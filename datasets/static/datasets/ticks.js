@@ -1,5 +1,5 @@
-// Ticks of images in a report. They are kept for the other pages of the report until the revision is made, and an image
-// that is shown twice has one tick. Without this script a page's own ticks are sent with its form.
+// Ticks of images in a report or an evaluation. They are kept for the other pages about the dataset until the revision is
+// made, and an image that is shown twice has one tick. Without this script a page's own ticks are sent with its form.
 const form = document.querySelector("[data-ticks]");
 const key = `ticks of ${form?.dataset.ticks || document.querySelector("[data-ticks-of]")?.dataset.ticksOf}`;
 const boxes = form ? [...form.querySelectorAll("[data-image]")] : [];
@@ -46,7 +46,8 @@ function changed({target}) {
   if (target.name === "all") for (const box of boxesOf(section)) tick(box, target.checked);
   else if (target.matches("[data-image]")) {
     tick(target, target.checked);
-    if (!target.checked) section.querySelector("[name=all]").checked = false;
+    const ofAll = section?.querySelector("[name=all]");
+    if (ofAll && !target.checked) ofAll.checked = false;
   } else if (target.matches("select")) tick(target.parentElement.querySelector("[data-image]"), true);
   show();
 }

@@ -221,6 +221,23 @@ def test_the_page_of_an_evaluation_offers_to_abort_it_and_to_delete_it(send, mod
     assert send("get", model)[1]["status"] == "Aborted"
 
 
+def test_the_surest_errors_and_the_images_of_a_cell_can_be_ticked_for_a_revision(send, model, client):
+    worst = evaluate_now(send, model)["worst_errors"][0]
+    page = client.get(f"/models/{model.pk}/evaluation", headers={"Accept": "text/html"}).content.decode()
+    address = f"/pages/datasets/{model.dataset_id}/revision"
+    assert f'<form action="{address}" method="POST" data-ticks="{model.dataset_id}">' in page
+    tick = f"error:val/{worst['record']}"
+    assert f'name="tick" value="{tick}"' in page
+    preview = client.post(address, {"tick": tick, f"to:{tick}": worst["answer"]}, headers={"Accept": "text/html"})
+    assert f"{worst['category']} → {worst['answer']}" in preview.content.decode()
+    names = model.dataset.category_names
+    cell = {"split": "val", "epoch": 2} | {
+        asked: names.index(worst[name]) for asked, name in (("true", "category"), ("predicted", "answer"))
+    }
+    page = client.get(f"/models/{model.pk}/evaluation/cell", cell, headers={"Accept": "text/html"}).content.decode()
+    assert f'name="tick" value="cell:val/{worst["record"]}"' in page
+
+
 def test_an_evaluation_of_a_deleted_snapshot_fails_with_the_reason(send, model):
     job_id = send("post", model, {"snapshot_epoch": 2})[1]["job_id"]
     model.snapshots.all().delete()
