@@ -13,6 +13,7 @@ STEP = 1.04  # between two temperatures that are tried
 STEPS = 50  # in each direction from 1: 0.14 to 7.1
 TEMPERATURES = STEP ** np.arange(-STEPS, STEPS + 1)
 FOLDS = 5  # of the cross-validation
+MIN_IMAGES = 2 * FOLDS  # with fewer the folds are nearly empty, and a standard error is a matter of chance too
 MAX_NUMBERS = 1 << 20  # of an array
 LEAST = float(np.finfo(np.float32).tiny)  # replaces a score of 0
 
@@ -64,7 +65,10 @@ class TemperatureFit:
     def temperature(self) -> float:
         """The temperature with the lowest loss; 1 unless such a temperature lowers the loss of images that it was not
         fitted on too, by more than a standard error (five-fold cross-validation). Otherwise a network whose confidences
-        are right, within what so few images can tell, would get a random temperature and be calibrated worse."""
+        are right, within what so few images can tell, would get a random temperature and be calibrated worse. With
+        fewer than MIN_IMAGES it is 1."""
+        if self._images < MIN_IMAGES:
+            return 1.0
         whole = self._gains.sum(axis=0)
         fitted = np.arange(FOLDS), (whole - self._gains).argmax(axis=1)  # of each fold, on the others
         gain, squares = self._gains[fitted].sum(), self._squares[fitted].sum()

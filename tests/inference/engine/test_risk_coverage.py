@@ -66,3 +66,10 @@ def test_scores_that_differ_by_one_bit_keep_their_order():
     scores = np.full((1, 25_000), (1 - 2 * 4e-5) / 24_998, np.float32) / 10
     scores[0, 7], scores[0, 9] = 4e-5, nearly
     assert calibrated(scores, 7.0).argmax() == 9
+
+
+@pytest.mark.parametrize("images", [1, 2, 9])
+def test_no_temperature_is_fitted_to_a_few_images(images):
+    fit = TemperatureFit()
+    fit.add(np.zeros(images, int), np.tile(np.float32([0.8, 0.2]), (images, 1)))
+    assert fit.temperature() == 1
