@@ -14,7 +14,7 @@ from datasets.imagedb.revising.comparing import Side, compare
 from datasets.models import Dataset
 from datasets.sources import FOLD, REVISION
 from datasets.sources.revision_source import CHANGES
-from digits_project.accounts.viewer import without_paths
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.common.errors import BadInput, DamagedFile, Gone
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import find_visible, visible
@@ -111,6 +111,14 @@ def seen_parent(dataset: Dataset) -> Dataset | None:
     return find_visible(dataset.parent_id, Dataset) if dataset.parent_id else None
 
 
+def named_parent(dataset: Dataset) -> dict[str, str]:
+    """`id` and `name` of the dataset that this revision was made of, also if that was deleted; "" if the user may not
+    know them: who could see a deleted dataset is not stored, only that the revision's owner could."""
+    user = limited_user()
+    is_known = seen_parent(dataset) if dataset.parent_id else user is None or user.get_username() == dataset.owner
+    return {name: dataset.revision[f"parent_{name}"] if is_known else "" for name in ("id", "name")}
+
+
 def difference(dataset: Dataset, other: Dataset | None = None) -> dict[str, Any]:
     """What a dataset differs in from another revision, by default from the one that it revises, even if that was
     deleted. Raises CanNotRevise, BadInput or DamagedFile."""
@@ -119,8 +127,7 @@ def difference(dataset: Dataset, other: Dataset | None = None) -> dict[str, Any]
             raise CanNotRevise(f"{one.name} is {one.status}; revisions can be compared when they are Done.")
     if other is None:
         found = _stored(dataset) | {"added": []}
-        is_seen = dataset.parent_id is None or seen_parent(dataset)
-        about = {f"before_{name}": dataset.revision[f"parent_{name}"] if is_seen else "" for name in ("id", "name")}
+        about = {f"before_{name}": value for name, value in named_parent(dataset).items()}
     else:
         if first_of(dataset) != first_of(other):
             raise BadInput(f"{dataset.name} and {other.name} are not revisions of one dataset.")

@@ -13,6 +13,7 @@ from datasets.contents.report_sections import page_variables
 from datasets.models import Dataset, DatasetReport
 from datasets.report.findings import KINDS
 from digits_project.accounts import permissions
+from digits_project.accounts.viewer import kept_for_user
 from digits_project.api.browsable import PageResponse
 from digits_project.api.error_statuses import Conflict
 from digits_project.api.forms import Form
@@ -83,4 +84,5 @@ class ReportViewSet(CreateViewSet[DatasetReport]):
         if report is None:
             raise NotFound(reports.missing(fetch(Dataset, job_id)))
         named = {"Content-Disposition": f'attachment; filename="{job_id}_report.csv"'}
-        return StreamingHttpResponse(reports.csv_lines(report), content_type=f"{CSV}; charset=utf-8", headers=named)
+        lines = kept_for_user(reports.csv_lines(report))
+        return StreamingHttpResponse(lines, content_type=f"{CSV}; charset=utf-8", headers=named)

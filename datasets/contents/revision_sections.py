@@ -41,6 +41,7 @@ def short_form(dataset: Dataset) -> dict[str, Any]:
     made = list(revisions.revisions_of(dataset)[: MAX_LISTED + 1])
     return {
         "parent": revisions.seen_parent(dataset),
+        "parent_name": revisions.named_parent(dataset)["name"] if dataset.revision else "",
         "revisions": made[:MAX_LISTED],
         "more_revisions": len(made) > MAX_LISTED,
         "relatives": list(revisions.relatives(dataset)[:MAX_LISTED]),

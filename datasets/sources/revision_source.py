@@ -35,8 +35,7 @@ class RevisionMethod(Source):
     def spec(self, dataset):
         parent = dataset.parent
         if parent is None:
-            name = dataset.revision.get("parent_name", "The dataset")
-            raise BadInput(f"{name}, which this dataset revises, was deleted, so its images can't be copied.")
+            raise BadInput("The dataset that this one revises was deleted, so its images can't be copied.")
         return imagedb.RevisionSpec(
             source=parent.directory,
             splits=[split["name"] for split in parent.splits],

@@ -1,14 +1,16 @@
 """The user on whose behalf this process works, and whether that user may see everything (DIGITS_PRIVATE)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
 from django.conf import settings
 
 from digits_project.accounts.roles import Role, role_of
 
+T = TypeVar("T")
 PATH = re.compile(r"(?<![\w/.:])/(?:[^\s/'\",;:()]+/)+")  # the folders of an absolute path; not those of a URL
 
 _user: ContextVar[Callable[[], object] | None] = ContextVar("user", default=None)
@@ -22,6 +24,25 @@ def working_for(user: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         _user.reset(before)
+
+
+def kept_for_user(parts: Iterable[T]) -> Iterator[T]:
+    """The parts of a streamed response, each made on behalf of the present user. A server asks for them after the
+    block of working_for() has ended."""
+    user, rest = _user.get(), iter(parts)
+
+    def made() -> Iterator[T]:
+        while True:
+            token = _user.set(user)  # not for longer: between two parts the thread works for others
+            try:
+                part = next(rest)
+            except StopIteration:
+                return
+            finally:
+                _user.reset(token)
+            yield part
+
+    return made()
 
 
 def limited_user():

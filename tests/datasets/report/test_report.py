@@ -18,6 +18,7 @@ from datasets.tasks import build_dataset, make_report
 from digits_project.common.errors import Aborted
 from digits_project.jobs import services
 from tests.datasets.report.planted import TILE, WRONG, needs_photos, write_planted
+from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server"), needs_photos]
 BROWSER = {"Accept": "text/html"}
@@ -80,6 +81,18 @@ def test_a_report_finds_what_was_planted_and_shows_it_as_json_csv_page_and_by_co
     assert "copy-jpeg" not in whole  # the page shows images, whose pages name the files
     call_command("dataset_report", report.dataset_id, "--here", "--json")
     assert json.loads(capsys.readouterr().out)["counts"] == found["counts"]
+
+
+def test_the_csv_of_a_report_names_no_folders_to_users_of_a_private_server(report, client, settings, planted_folder):
+    address = f"/datasets/{report.dataset_id}/report.csv"
+    Dataset.objects.update(owner="ada")
+    settings.DIGITS_AUTH, settings.DIGITS_PRIVATE = "required", True
+    client.force_login(make_account("ada", "user"))
+    text = b"".join(client.get(address).streaming_content).decode()
+    assert "blank.png" in text
+    assert str(planted_folder) not in text
+    client.force_login(make_account("olga", "operator"))
+    assert str(planted_folder) in b"".join(client.get(address).streaming_content).decode()
 
 
 def test_a_report_is_started_after_a_build_and_only_once(dataset, settings, client):

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import Group
 
 from datasets import integrity, reports
 from datasets.imagedb.images.decoding import decode_record
@@ -141,7 +142,7 @@ def test_a_dataset_cannot_be_deleted_while_it_is_revised(built_dataset, client):
     build_dataset(made["id"])
     revision = Dataset.objects.get()
     assert (revision.status, revision.parent) == ("Error", None)
-    assert revision.error == "digits, which this dataset revises, was deleted, so its images can't be copied."
+    assert revision.error == "The dataset that this one revises was deleted, so its images can't be copied."
 
 
 @pytest.mark.parametrize("name", ["val.rec", "mean.npy"])
@@ -243,5 +244,25 @@ def test_a_private_server_hides_a_parent_that_the_user_may_not_see(built_dataset
     facts = client.get(f"/api/v1/datasets/{revision.pk}").json()
     assert (facts["parent_id"], facts["revision"]) == (None, {"excluded": 1, "relabelled": 0})
     page = client.get(f"/datasets/{revision.pk}", headers=BROWSER).content.decode()
-    assert "a dataset that you can’t see" in page
+    assert "or that you can’t see" in page
     assert built_dataset.pk not in page
+
+
+def test_a_private_server_names_a_deleted_parent_to_the_owner_of_the_revision_only(
+    built_dataset, revise, client, settings
+):
+    revision = revise(built_dataset, exclude=["train/1"], dataset_name="shared")
+    Dataset.objects.filter(pk=revision.pk).update(owner="ben")
+    services.delete(built_dataset)
+    settings.DIGITS_AUTH, settings.DIGITS_PRIVATE = "required", True
+    client.force_login(make_account("ben", "user"))
+    assert "digits, which was deleted" in client.get(f"/datasets/{revision.pk}", headers=BROWSER).content.decode()
+    revision.shared_with.add(Group.objects.get(name="user"))
+    client.force_login(make_account("cyd", "user"))
+    found = client.get(f"/datasets/{revision.pk}/diff.json").json()
+    assert (found["before_id"], found["before_name"], len(found["excluded"])) == ("", "", 1)
+    for address in (f"/datasets/{revision.pk}", f"/datasets/{revision.pk}/diff"):
+        page = client.get(address, headers=BROWSER).content.decode()
+        assert "a dataset that was deleted, or that you can’t see" in page
+        assert built_dataset.pk not in page
+        assert "digits, which" not in page
