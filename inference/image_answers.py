@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from digits_project.common.errors import NOT_ARRAYS
+
 FILE = "answers.npz"
 
 
@@ -45,7 +47,7 @@ class Collected:
 def read(directory: Path) -> ImageAnswers | None:
     """The answers of an evaluation in its folder; None if it has no whole file, as those of earlier versions."""
     try:
-        with np.load(directory / FILE, allow_pickle=False) as stored:
+        with (directory / FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return ImageAnswers(*(stored[name] for name in ImageAnswers._fields))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, *NOT_ARRAYS):
         return None

@@ -12,7 +12,7 @@ from datasets import reports
 from datasets.contents.gallery import NoSuchImage
 from datasets.models import Dataset, DatasetReport
 from datasets.report.image_map import map_files
-from digits_project.common.errors import DamagedFile, Gone
+from digits_project.common.errors import NOT_ARRAYS, DamagedFile, Gone
 from digits_project.jobs.models import Status
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class ImageMap:
     def _read(self, read: Callable[[], T]) -> T:
         try:
             return read()
-        except (OSError, ValueError, IndexError) as unreadable:
+        except (OSError, IndexError, *NOT_ARRAYS) as unreadable:
             if not Dataset.objects.filter(pk=self._report.dataset_id).exists():
                 raise Gone from unreadable
             raise DamagedFile(self._damaged()) from unreadable

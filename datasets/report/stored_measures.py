@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from digits_project.common.errors import NOT_ARRAYS
+
 FILE = "measures.npz"
 COLUMNS = ("brightness", "contrast", "sharpness")  # of image_measures.MEASURES
 
@@ -29,9 +31,9 @@ def read_measures(folder: Path, split: str) -> dict[str, np.ndarray] | None:
     """{column: float32, a value for each image of the split}; None without a report, or with one of an earlier
     version."""
     try:
-        with np.load(folder / FILE, allow_pickle=False) as stored:
+        with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             place = stored["splits"].tolist().index(split)
             first, end = stored["starts"][place : place + 2]
             return {column: stored[column][first:end] for column in COLUMNS}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, *NOT_ARRAYS):
         return None

@@ -1,7 +1,17 @@
 """The exceptions that are not faults in the server's code. api/exception_handler.py turns them into HTTP statuses."""
 
 import errno
+import zlib
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
+
+# NumPy and zipfile raise these for a file that is no .npy or .npz, or is damaged, encrypted or made to do harm: NumPy
+# reads a header as Python's syntax, and allocates as much memory as the header says.
+NOT_ARRAYS = (
+    ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error, SyntaxError,
+    TokenError, MemoryError, OverflowError,
+)  # fmt: skip
 
 
 class BadInput(Exception):

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.imagedb.revising.changes import ImageName, RevisedSplit
 from datasets.imagedb.store.records import damaged
+from digits_project.common.errors import NOT_ARRAYS
 
 CHANGES = "revision.json"
 # NAME.origins.npy: the number of each record in the split of the first dataset, int32.
@@ -44,7 +45,7 @@ def origins_of(directory: Path, split: str, entries: int) -> np.ndarray:
         return np.arange(entries, dtype=np.int32)
     try:
         origins = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as unreadable:
+    except NOT_ARRAYS as unreadable:
         raise damaged(path, "can't be read.") from unreadable
     if origins.shape != (entries,):
         raise damaged(path, "does not have one row for each record.")

@@ -47,12 +47,12 @@ def write(folder: Path, points: np.ndarray, vectors: Iterable[np.ndarray], size:
 
 
 def read_points(folder: Path) -> np.ndarray:
-    """The POINTS of all images, mapped into memory. Raises OSError or ValueError if they can't be read."""
+    """The POINTS of all images, mapped into memory. Raises OSError or one of NOT_ARRAYS if they can't be read."""
     return np.load(folder / _POINTS, mmap_mode="r", allow_pickle=False)
 
 
 def find_similar(folder: Path, image: int, count: int) -> Similar:
-    """The images that resemble one the most, at most `count`, by all vectors in blocks. Raises OSError or ValueError if
+    """The images that resemble one the most, at most `count`, by all vectors in blocks. Raises OSError or NOT_ARRAYS if
     they can't be read, IndexError if there is no such image."""
     vectors = np.load(folder / _VECTORS, mmap_mode="r", allow_pickle=False)
     wanted = vectors[image].astype(np.float32)

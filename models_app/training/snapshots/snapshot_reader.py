@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from tokenize import TokenError
 from typing import BinaryIO
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
 from digits_project.common.digests import sha256
-from digits_project.common.errors import BadInput
+from digits_project.common.errors import NOT_ARRAYS, BadInput
 from models_app.networks import Network
 from models_app.training.snapshots.onnx_arrays import onnx_weights
 
@@ -26,12 +24,6 @@ DESCRIPTION = "snapshot.json"
 
 OLD_STATE_NAMES = {"best_merit": "best_score", "stale": "wait"}  # up to version 0.1
 
-# NumPy and zipfile raise these for a file that is not an .npz, or is damaged, encrypted or made to do harm: NumPy reads
-# a header as Python's syntax, and allocates as much memory as the header says.
-NOT_ARRAYS = (
-    ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error, SyntaxError,
-    TokenError, MemoryError, OverflowError,
-)  # fmt: skip
 COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # of NumPy
 MAX_REASON = 200  # characters
 

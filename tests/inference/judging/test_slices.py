@@ -5,6 +5,7 @@ import pytest
 
 from datasets.report.image_measures import MEASURES, measure
 from datasets.report.image_set import ImageSet
+from datasets.report.stored_measures import FILE as MEASURES_FILE
 from datasets.report.stored_measures import write_measures
 from inference import image_answers
 from inference.judging.image_columns import columns_of
@@ -118,6 +119,21 @@ def test_the_page_of_an_evaluation_loads_the_slices_and_they_are_a_page_of_their
     page = client.get(address, headers=BROWSER).content.decode()
     assert "<td>3</td>" in page
     assert "make its report" in page
+
+
+@pytest.mark.parametrize("left", [0, 100, 1000])
+def test_damaged_answers_count_as_none(client, evaluation, left):
+    file = evaluation.directory / image_answers.FILE
+    file.write_bytes(file.read_bytes()[:left])
+    assert client.get(f"/api/v1/evaluations/{evaluation.pk}/slices").status_code == 409
+
+
+def test_damaged_measures_of_the_report_count_as_none(client, evaluation):
+    folder = evaluation.trained_model.dataset.report_directory
+    folder.mkdir()
+    (folder / MEASURES_FILE).write_bytes(b"PK\x03\x04 and no archive")
+    columns = client.get(f"/api/v1/evaluations/{evaluation.pk}/slices").json()["columns"]
+    assert "make its report" in {one["column"]: one["why_none"] for one in columns}["brightness"]
 
 
 def test_an_evaluation_of_an_earlier_version_has_no_slices_and_says_why(client, evaluation):
