@@ -3,12 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from datasets import reports
+from datasets import reports, revisions
+from datasets.imagedb import Changes
 from datasets.models import Dataset
 from datasets.services import create_dataset
 from datasets.tasks import build_dataset, make_report
 from tests.datasets.report.planted import TILE, needs_photos, write_planted
 from tests.support.browser import CHROMIUM, NO_CHROMIUM, SCREENS, PageErrors, chromium
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 __all__ = ["chromium"]
 
@@ -96,3 +98,18 @@ def test_without_scripts_ticks_of_a_page_are_sent_with_its_form(open_report, dat
     made = Dataset.objects.exclude(pk=dataset.pk).get()
     assert made.source.changes(made).relabel == {image: likelier}
     assert (made.name, made.revision["excluded"]) == ("photos, revision 1", 2)
+
+
+def test_long_names_of_categories_make_no_page_wider_than_a_phone(open_report, live_server, dataset, tmp_path):
+    folder = write_28_pixel_digits(tmp_path / "digits", categories=2, each=6)
+    for number, letter in enumerate("ab"):
+        (folder / str(number)).rename(folder / (letter * 250))
+    made = create_dataset("", name="long names", folder_train=str(folder), **SIZE)
+    build_dataset(made.pk)
+    make_report(reports.start(Dataset.objects.get(pk=made.pk)).pk)
+    revision = revisions.revise(Dataset.objects.get(pk=made.pk), "", Changes(["train/0"], {"val/0": "a" * 250}))
+    build_dataset(revision.pk)
+    page = open_report("phone")
+    for address in (f"{made.pk}", f"{made.pk}/report", f"{made.pk}/report/map", f"{revision.pk}/diff"):
+        page.goto(f"{live_server.url}/datasets/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") == SCREENS["phone"]["viewport"]["width"], address
