@@ -14,6 +14,7 @@ from datasets.integrity import check_mean
 from datasets.services import mean_file
 from digits_project.common.errors import BadInput
 from digits_project.common.protobuf import BadMessage
+from digits_project.jobs.visibility import is_visible
 from inference import services
 from inference.download.archive_stream import ArchiveStream, StreamMember
 from inference.download.calibrated_model import calibrated_model
@@ -100,7 +101,7 @@ def info(snapshot: Snapshot, temperature: float | None = None) -> dict:
         "created": snapshot.created_at.isoformat(timespec="seconds"),
         "framework": model.framework,
         "dataset_id": model.dataset_id,
-        "dataset": model.dataset.name,
+        "dataset": model.dataset.name if is_visible(model.dataset) else "",
         "image": {"width": width, "height": height, "channels": channels, **look},
         **_resized(snapshot),
         "use_mean": model.use_mean,

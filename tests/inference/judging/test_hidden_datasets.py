@@ -1,11 +1,16 @@
 """What users see of an evaluation whose model is shared with them, but not its dataset."""
 
+import io
+import json
+import zipfile
+
 import pytest
 from django.contrib.auth.models import Group
 
 from datasets.models import Dataset
 from inference.tasks import evaluate
 from models_app import evaluations
+from tests.inference.download.test_api_download import content_of
 from tests.support.api_requests import make_account
 from tests.support.samples.row_samples import add_snapshot
 
@@ -61,3 +66,16 @@ def test_pages_and_messages_do_not_name_a_dataset_that_the_user_may_not_see(clie
     empty = client.get("/api/v1/disagreements", {"ids": ids})
     assert empty.status_code == 409
     assert [SECRET in response.content.decode() for response in [*texts, refused, empty]] == [False] * 8
+
+
+def test_an_archive_names_a_dataset_only_to_users_who_may_see_it(client, shared):
+    evaluation = shared["first"][0]
+    address = f"/models/{evaluation.trained_model_id}/download.zip?epoch=1&calibrated=1"
+
+    def dataset():
+        with zipfile.ZipFile(io.BytesIO(content_of(client.get(address)))) as archive:
+            return json.loads(archive.read("info.json"))["dataset"]
+
+    assert dataset() == ""
+    evaluation.trained_model.dataset.shared_with.set(evaluation.trained_model.shared_with.all())
+    assert dataset() == f"{SECRET} first"
