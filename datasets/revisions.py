@@ -25,7 +25,7 @@ TAKEN_OVER = (
     *("kind", "resize_channels", "resize_width", "resize_height", "resize_mode", "encoding"),
     *("alpha_background", "depth", "split_groups", "seed", "group_name"),
 )
-_NUMBERED = re.compile(r", revision \d+$")
+_NUMBERED = re.compile(r", revision (\d{1,9})$")
 
 
 class CanNotRevise(Exception):
@@ -155,6 +155,8 @@ def _side(dataset: Dataset) -> Side:
 
 
 def next_name(dataset: Dataset) -> str:
-    """The name of a dataset's next revision, unless its user names it."""
-    number = Dataset.objects.filter(revision__first_id=first_of(dataset)).count() + 1
+    """The name of a dataset's next revision, unless its user names it: with a number above those of all others."""
+    names = Dataset.objects.filter(revision__first_id=first_of(dataset)).values_list("name", flat=True)
+    numbers = [int(found[1]) for name in names if (found := _NUMBERED.search(name))]
+    number = max(len(names), *numbers, 0) + 1
     return f"{_NUMBERED.sub('', dataset.name)[:MAX_NAME]}, revision {number}"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import Group
 
-from datasets import integrity, reports
+from datasets import integrity, reports, revisions
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from datasets.models import Dataset, DatasetReport
@@ -105,6 +105,12 @@ def test_revisions_of_revisions_are_compared_image_by_image(built_dataset, revis
     assert client.get(f"/datasets/{first.pk}/revisions.json").json()["revisions"] == [
         {"id": second.pk, "name": second.name, "status": "Done", "excluded": 2, "relabelled": 0}
     ]
+
+
+def test_a_revision_does_not_take_the_name_of_another_after_one_was_deleted(built_dataset, revise):
+    first, second = revise(built_dataset, exclude=["train/0"]), revise(built_dataset, exclude=["train/1"])
+    services.delete(first)
+    assert (second.name, revisions.next_name(built_dataset)) == ("digits, revision 2", "digits, revision 3")
 
 
 @pytest.mark.parametrize(
