@@ -30,8 +30,10 @@ def main(folder: Path) -> int:
     results, unsure, unreadable = {}, {}, 0
     model = _Model(folder)
     threshold = model.unsure_below if arguments.unsure_below is None else arguments.unsure_below
-    if arguments.explain and not model.categories:
-        print("--explain is for models with categories, and this one has none.", file=sys.stderr)
+    wrong = [name for name in ("explain", "unsure_below") if getattr(arguments, name) is not None]
+    if wrong and not model.categories:
+        option = wrong[0].replace("_", "-")
+        print(f"--{option} is for models with categories, and this one has none.", file=sys.stderr)
         return 2
     for name in arguments.images:
         try:

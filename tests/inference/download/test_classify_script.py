@@ -243,3 +243,6 @@ def test_classify_py_returns_the_output_of_a_network_without_categories(
     sent = {"job_id": model.pk, "image_file": upload}
     server = client.post("/models/images/generic/infer_one.json", sent).json()["outputs"]["softmax"]
     np.testing.assert_allclose(found, server[0], atol=1e-4)
+    for option in (["--unsure-below", "0"], ["--explain", str(folder)]):
+        refused = run_script(folder, name, *option)
+        assert (refused.returncode, "for models with categories" in refused.stderr) == (2, True)
