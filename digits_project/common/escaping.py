@@ -51,6 +51,12 @@ def _as_text(value):
     return f"'{value}" if is_formula else value
 
 
+def without_apostrophe(cell: str) -> str:
+    """The text of which csv_line() made a cell."""
+    text = cell.removeprefix("'")
+    return text if _as_text(text) == cell else cell
+
+
 class _Echo:
     """A file object whose write() returns the text, so that csv.writer returns the line."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from datasets.imagedb.revising.changes import EXCLUDE, RELABEL, Changes
 from digits_project.common.confined_files import shown
 from digits_project.common.errors import BadInput
+from digits_project.common.escaping import without_apostrophe
 
 ACTION, TO, LIKELIER = "action", "to", "likelier"
 _PLACE = ("split", "record")
@@ -28,13 +29,16 @@ def read_changes(path: Path) -> Changes:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as unreadable:
         raise BadInput(f"{shown(path)} can't be read: {unreadable}") from unreadable
-    return _of_json(path, text) if path.suffix == ".json" else _of_csv(path, text)
+    try:
+        return _of_json(path, text) if path.suffix == ".json" else _of_csv(path, text)
+    except csv.Error as wrong:
+        raise BadInput(f"{shown(path)} is not CSV: {wrong}.") from wrong
 
 
 def _of_json(path: Path, text: str) -> Changes:
     try:
         found = json.loads(text)
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise BadInput(f"{shown(path)} is not JSON: {wrong}.") from wrong
     if not isinstance(found, dict):
         raise BadInput(f"{shown(path)}: {_JSON}.")
@@ -69,7 +73,7 @@ def _of_csv(path: Path, text: str) -> Changes:
 def _rows(lines: csv.DictReader[str]) -> Iterator[tuple[int, str, str, str]]:
     """The number of each line, its image, its action and its category."""
     for row in lines:
-        category = _cell(row, TO) or _cell(row, LIKELIER)
+        category = without_apostrophe(_cell(row, TO) or _cell(row, LIKELIER))
         yield lines.line_num, "/".join(_cell(row, name) for name in _PLACE), _cell(row, ACTION).lower(), category
 
 

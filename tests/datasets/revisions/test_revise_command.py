@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from datasets.imagedb.revising.changes_file import read_changes
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
+from digits_project.common.escaping import csv_line
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 HEAD = "kind,split,record,likelier,action,to\n"
@@ -46,9 +47,18 @@ def test_a_wrong_image_is_named_with_its_option(built_dataset):
         ("a.json", "[]", r"a.json: It must be an object such as"),
         ("a.json", '{"exclude": "train/1"}', r"It must be an object such as"),
         ("a.json", "{", r"a.json is not JSON"),
+        ("a.json", "[" * 100_000, r"a.json is not JSON"),
+        ("a.csv", f"{HEAD}blank,train,1,{'x' * 140_000},relabel,\n", r"a.csv is not CSV: field larger than"),
     ],
 )
 def test_a_wrong_file_of_changes_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(BadInput, match=message):
         read_changes(tmp_path / name)
+
+
+def test_categories_that_look_like_formulas_are_read_as_a_report_writes_them(tmp_path):
+    names = ["=a", "-1", "-b", "@c", "'q", "'", "d"]
+    lines = (csv_line(["label_errors", "train", number, name, "relabel", ""]) for number, name in enumerate(names))
+    (tmp_path / "a.csv").write_text(HEAD + "\n".join(lines))
+    assert list((read_changes(tmp_path / "a.csv").relabel or {}).values()) == names
