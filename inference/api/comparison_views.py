@@ -29,7 +29,7 @@ class PairQuery(Form):
 
     other = serializers.CharField(max_length=100, help_text="The id of the evaluation b, on the same images.")
     only = serializers.ChoiceField(
-        ["a", "b"], default="", help_text="a or b: only images that this one alone classifies correctly."
+        ["a", "b"], default=None, help_text="a or b: only images that this one alone classifies correctly."
     )
     page = serializers.IntegerField(default=1, min_value=1, max_value=10**6, help_text="The page, from 1.")
     page_size = serializers.IntegerField(default=A_PAGE, min_value=1, max_value=500, help_text="Images on a page.")
@@ -110,7 +110,7 @@ class ComparisonViewSet(ViewSet):
         """What each of two evaluations gets right that the other doesn't, and whether that can be chance."""
         asked = PairQuery.valid_values(request.query_params)
         pair = pair_of(fetch(Evaluation, job_id), asked["other"])
-        numbers = page_of(pair, asked["only"], asked["page"], asked["page_size"])
+        numbers = page_of(pair, asked["only"] or "", asked["page"], asked["page_size"])
         shown = {
             "count": numbers.paginator.count,
             "pages": numbers.paginator.num_pages,

@@ -72,7 +72,7 @@ class ComparisonPage(PageView):
 
 
 def _facts(pair: EvaluationPair, asked: dict[str, Any]) -> dict[str, Any]:
-    numbers = page_of(pair, asked["only"], asked["page"], asked["page_size"])
+    numbers = page_of(pair, asked["only"] or "", asked["page"], asked["page_size"])
     categories = pair.categories()
     return {
         "pair": pair,

@@ -86,8 +86,9 @@ def open_pipes(server, path):
 
 def test_connections_are_shared_out_evenly(two):
     _, connect = two
-    pids = [pid_from(connect()) for _ in range(16)]
-    assert {pids.count(pid) for pid in pids} <= {*range(5, 12)}  # seven to nine, unless a busy machine stops a process
+    rounds = [[pid_from(connect()) for _ in range(16)] for _ in range(5)]
+    most = sorted(max(map(pids.count, pids)) for pids in rounds)
+    assert most[2] <= 11  # of 16: eight or nine, unless a busy machine stops a process for a while
 
 
 def test_a_process_that_hangs_gets_no_new_connections(two):
