@@ -30,8 +30,11 @@ PAGES = {
     "new-dataset": "/datasets/images/classification",
     "dataset": "/datasets/{dataset}",
     "images": "/datasets/{dataset}/images",
+    "report": "/datasets/{dataset}/report",
+    "map": "/datasets/{dataset}/report/map",
     "new-model": "/models/images/classification?dataset={dataset}",
     "model": "/models/{model}",
+    "evaluation": "/models/{model}/evaluation",
     "classify": "/models/images/classification/classify_one?job_id={model}",
     "about": "/about",
 }
@@ -55,10 +58,25 @@ def main() -> int:
             ids = {"dataset": demo.dataset["id"], "model": demo.model["id"]}
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+                await_following(browser, stack.url.rstrip("/"), ids)
                 take(browser, stack.url.rstrip("/"), ids)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     return 0
+
+
+# Jobs that follow others, each with what its page has once it is Done.
+FOLLOWING = {"report": "#summary", "evaluation": ".figures"}
+MAX_SECONDS = 300  # until they are Done
+
+
+def await_following(browser: Browser, url: str, ids: dict[str, str]) -> None:
+    """Wait until the report on the dataset and the evaluation of the model are Done."""
+    page = browser.new_page()
+    for name, part in FOLLOWING.items():
+        page.goto(url + PAGES[name].format(**ids), wait_until="load")
+        page.wait_for_selector(part, timeout=1000 * MAX_SECONDS)
+    page.close()
 
 
 def take(browser: Browser, url: str, ids: dict[str, str]) -> None:
