@@ -13,7 +13,7 @@ __all__ = ["chromium"]
 pytestmark = [
     pytest.mark.trainer,
     pytest.mark.slow(40),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
 ]
 MAX_CLICKS = 12
@@ -100,7 +100,7 @@ def test_a_new_user_gets_a_model_and_the_doubtful_photos(server, open_page, phot
     hand.press("button", "Create the dataset")
     hand.press("link", "Train a model on this")
     hand.press("button", "Train")
-    page.get_by_role("heading", name="Surest errors").wait_for()
+    page.get_by_role("heading", name="Surest errors").wait_for(timeout=300_000)  # after training, report and evaluation
     accuracy = page.locator("#evaluation dd").first.inner_text()
     assert float(accuracy.removesuffix(" %")) >= 80
     assert page.locator("#evaluation .thumbnails img").count() > 0
