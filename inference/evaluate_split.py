@@ -49,7 +49,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
 
 
 def _fitted_before(evaluation: Evaluation, snapshot: Snapshot) -> tuple[float | None, float | None]:
-    """(temperature, unsure_below) of the evaluation on the validation images; (None, None) if they are to be fitted."""
+    """(temperature, unsure_below) of the evaluation on the validation images; (None, None) if this one fits them."""
     if evaluation.split == Evaluation.Split.VAL:
         return None, None
     judged = Snapshot.objects.annotate(**fitted()).get(pk=snapshot.pk)

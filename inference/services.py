@@ -87,11 +87,6 @@ def _why_none(job_id: str, which: Which) -> Exception:
     return NoSuchSnapshot(message) if model.snapshots.exists() else NoSnapshot(message)
 
 
-def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
-    """[(category, percent)] of one image as reader() reads it, best first, at most five. Raises CanNotClassify."""
-    return ranking(snapshot, scores_of_one(snapshot, pixels))
-
-
 def scores_of_one(snapshot: Snapshot, pixels: np.ndarray) -> np.ndarray:
     """The scores, float32 1×categories, of one image as reader() reads it. Raises CanNotClassify."""
     return scores(snapshot, predictor(snapshot), pixels[None])

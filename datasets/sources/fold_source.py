@@ -5,23 +5,21 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 
 from datasets import imagedb
-from datasets.kinds import CLASSIFICATION
-from datasets.sources.source import Source
+from datasets.sources.revision_source import CopiedRecords
 from digits_project.common.errors import BadInput
 
 
-class FoldMethod(Source):
+class FoldMethod(CopiedRecords):
     """One of k folds of a dataset. A search with folds makes such datasets (datasets.revisions.make_fold)."""
 
     name = "fold"
     label = "a fold of another dataset"
     description = label
-    kind = CLASSIFICATION
-    is_in_forms = False
     has_report = False  # that of the parent says the same of the same images
 
     def check(self, dataset):
-        if dataset.parent is None or not dataset.fold:
+        super().check(dataset)
+        if not dataset.fold:
             raise ValidationError({"parent": "This field is required."})
 
     def spec(self, dataset):
@@ -29,16 +27,12 @@ class FoldMethod(Source):
         if parent is None:
             raise BadInput("The dataset whose fold this is was deleted, so its images can't be copied.")
         return imagedb.FoldSpec(
-            source=parent.directory,
-            splits=[split["name"] for split in parent.splits],
-            categories=parent.category_names,
+            **self.of_parent(parent),
             shape=parent.image_shape,
             fold=dataset.fold,
             folds=dataset.folds,
             seed=parent.seed,
             split_groups=parent.split_groups,
-            digests=parent.digests,
-            white_level=parent.white_level,
         )
 
     def build(self, dataset, report):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 
@@ -19,12 +19,9 @@ CHANGES = "changes"  # the name of the changes among the files of create_dataset
 FILE = "changes.json"  # in the job's folder, until the dataset is Done
 
 
-class RevisionMethod(Source):
-    """The records are copied, not made again of the images' files. datasets.revisions makes such datasets."""
+class CopiedRecords(Source):
+    """A source whose records are copied from those of the dataset's parent. datasets.revisions makes such datasets."""
 
-    name = "revision"
-    label = "a revision of another dataset"
-    description = label
     kind = CLASSIFICATION
     is_in_forms = False
 
@@ -32,17 +29,31 @@ class RevisionMethod(Source):
         if dataset.parent is None:
             raise ValidationError({"parent": "This field is required."})
 
+    def of_parent(self, parent: Dataset) -> dict[str, Any]:
+        """What the specification of each such build has from the parent."""
+        return {
+            "source": parent.directory,
+            "splits": [split["name"] for split in parent.splits],
+            "categories": parent.category_names,
+            "digests": parent.digests,
+            "white_level": parent.white_level,
+        }
+
+
+class RevisionMethod(CopiedRecords):
+    """The parent's records without some images, and with other labels of some."""
+
+    name = "revision"
+    label = "a revision of another dataset"
+    description = label
+
     def spec(self, dataset):
         parent = dataset.parent
         if parent is None:
             raise BadInput("The dataset that this one revises was deleted, so its images can't be copied.")
         return imagedb.RevisionSpec(
-            source=parent.directory,
-            splits=[split["name"] for split in parent.splits],
-            categories=parent.category_names,
+            **self.of_parent(parent),
             changes=self.changes(dataset),
-            digests=parent.digests,
-            white_level=parent.white_level,
             has_copies=bool(parent.copies),
         )
 

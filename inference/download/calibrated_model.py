@@ -1,7 +1,7 @@
 """A copy of a model.onnx that gives calibrated scores, without the onnx package and without the whole file in memory.
 
-Scores p become p^(1/T), scaled to a sum of 1, as inference.engine.temperature computes it: so it works whatever
-the network ends in.
+Scores p become p^(1/T), scaled to a sum of 1, as inference.engine.temperature computes it: so it works for
+every last layer.
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ class MatrixCell(PageView):
             "epoch": asked["epoch"],
             "true": names[asked["true"]],
             "predicted": names[asked["predicted"]],
+            "likelier": names[asked["predicted"]] if asked["predicted"] != asked["true"] else "",
             "images": _images(snapshot, asked, records[:MAX_IMAGES]),
             "looked_at": min(len(records), MAX_IMAGES),
             "count": len(records),

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 from django.utils import timezone
-from rest_framework.exceptions import PermissionDenied
 
 from datasets.imagedb.images.formats import ACCEPTED
 from digits_project.accounts import permissions
@@ -72,7 +71,7 @@ def live_part(model: TrainedModel, request: Any) -> dict[str, Any]:
     best = model.best_snapshot
     return {
         "model": model,
-        "may_change": _may_change(request, model),
+        "may_change": permissions.may_change(request, model),
         "now": _now(model),
         "left": time_left(model),
         "use": model.device_use if model.status == Status.RUNNING else {},
@@ -119,14 +118,6 @@ def _kept(best: Snapshot | None) -> str:
         f"A training that is stopped early writes one more, and is Done. An aborted one keeps these, of which that of "
         f"epoch {best.epoch:g} is the best, and can be resumed."
     )
-
-
-def _may_change(request: Any, model: TrainedModel) -> bool:
-    try:
-        permissions.refuse_to_change(request, model)
-    except PermissionDenied:
-        return False
-    return True
 
 
 def static_charts(model: TrainedModel) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db
 def predict(model, path, epoch=None):
     """The predictions of the server."""
     snapshot = services.find_snapshot(model.pk, epoch)
-    return services.classify(snapshot, services.reader(snapshot)(Path(path)))
+    pixels = services.reader(snapshot)(Path(path))
+    return services.ranking(snapshot, services.scores_of_one(snapshot, pixels))
 
 
 def test_classify_prints_the_predictions_of_the_server_in_the_order_of_the_images(model, digits_folder, capsys):

@@ -113,7 +113,8 @@ def test_an_imported_model_gives_the_scores_of_caffe(jobs, weights, images, mean
     assert model.engine_used == "caffe"
     Image.fromarray(images[3]).save(tmp_path / "image.png")
     snapshot = services.find_snapshot(MODEL)
-    prediction = dict(services.classify(snapshot, services.reader(snapshot)(tmp_path / "image.png")))
+    pixels = services.reader(snapshot)(tmp_path / "image.png")
+    prediction = dict(services.ranking(snapshot, services.scores_of_one(snapshot, pixels)))
     scores = weights[0] @ (caffe_order(images[3]) - mean).ravel() + weights[1]
     shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
     assert prediction == pytest.approx(dict(zip(("cat", "dog", "bird"), 100 * shares, strict=True)), abs=0.02)

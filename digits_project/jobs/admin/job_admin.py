@@ -129,12 +129,7 @@ class JobAdmin(CreatesJobs[J]):
         return super().has_delete_permission(request, obj) and self._may_act_on(request, obj)
 
     def _may_act_on(self, request, job: J | None) -> bool:
-        try:
-            if job is not None:
-                permissions.refuse_to_change(request, job)
-        except NotTheirs:
-            return False
-        return True
+        return job is None or permissions.may_change(request, job)
 
     # --- what can be done ------------------------------------------------------------------------------------------
     def get_urls(self):
