@@ -3,7 +3,7 @@
 from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
-OLDEST_FIRST = ("-priority", "created_at")
+OLDEST_FIRST = ("-priority", "created_at", "pk")
 
 
 def in_turn(waiting: QuerySet, everyone: QuerySet, is_running: Q) -> QuerySet:
@@ -23,9 +23,9 @@ def in_turn(waiting: QuerySet, everyone: QuerySet, is_running: Q) -> QuerySet:
     )
     if len(owners) < 2:
         return waiting.order_by(*OLDEST_FIRST)
-    of_owner = Window(RowNumber(), partition_by=["owner"], order_by=[F("priority").desc(), F("created_at").asc()])
+    of_owner = Window(RowNumber(), partition_by=["owner"], order_by=[F("priority").desc(), "created_at", "pk"])
     taken = Case(*(When(owner=owner, then=Value(running)) for owner, running in owners), default=Value(0))
     rank = Case(*(When(owner=owner, then=Value(place)) for place, (owner, _) in enumerate(owners)), default=Value(0))
     return waiting.annotate(turn=of_owner + taken, owner_rank=rank).order_by(
-        "-priority", "turn", "owner_rank", "created_at"
+        "-priority", "turn", "owner_rank", "created_at", "pk"
     )

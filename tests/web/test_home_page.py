@@ -101,6 +101,16 @@ def copy_often(job, number):
         )
 
 
+@pytest.mark.parametrize("sort", ["", "accuracy", "-created_at"])
+def test_the_pages_of_a_list_name_each_of_many_jobs_of_one_moment_once(browse, models, sort):
+    copy_often(models[0], 1_000)
+    named = []
+    for number in range(1, 12):
+        page = browse(f"/pages/jobs?tab=models&page_size=100&page={number}&sort={sort}")
+        named += re.findall(r'<a href="/models/([^"]*)"', page)
+    assert sorted(named) == sorted(TrainedModel.objects.values_list("pk", flat=True))
+
+
 def read_for(request):
     """{"queries": how many, "rows": how many the database returned} for a request."""
     counted = Counter()

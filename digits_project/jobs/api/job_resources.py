@@ -79,13 +79,13 @@ class ResourceFilter(Form):
         found = jobs.filter(**{column: value for column, value in exact.items() if value})
         if chosen["name"]:
             found = found.filter(name__icontains=chosen["name"])
-        return found.order_by(*self._order(chosen["sort"]), "pk")
+        return found.order_by(*self._order(chosen["sort"]))
 
     def _order(self, sort: str | None) -> Sequence[Any]:
         if not sort:
             return LIST_ORDER
         column = F(self.SORTS[sort.lstrip("-")])
-        return [OrderBy(column, descending=sort.startswith("-"), nulls_last=True)]
+        return [OrderBy(column, descending=sort.startswith("-"), nulls_last=True), "pk"]
 
 
 class QueueFacts(serializers.Serializer):

@@ -197,7 +197,7 @@ def _ordered(rows: QuerySet, sort: str, columns: Sequence[Column]) -> QuerySet:
     expression: BaseExpression = column.order
     descends = sort.startswith("-")
     by = expression.desc(nulls_last=True) if descends else expression.asc(nulls_last=True)
-    return rows.order_by(by, F("created_at").desc())
+    return rows.order_by(by, F("created_at").desc(), "pk")
 
 
 def _sorting(asked: WantedList, column: Column) -> tuple[str, str]:
