@@ -4,6 +4,7 @@ or a column of the lists name."""
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
@@ -29,7 +30,7 @@ def join_groups(
     if split_groups == OFF:
         return [np.full(len(groups), -1, np.int32) for groups in copies]
     named: dict[str, int] = {}
-    joined = _Joined(int(max((groups.max(initial=-1) for groups in copies), default=-1)) + 1)
+    joined = JoinedSets(int(max((groups.max(initial=-1) for groups in copies), default=-1)) + 1)
     found = []
     for listing, groups in zip(listings, copies, strict=True):
         of_listing = groups.astype(np.int32)
@@ -95,22 +96,25 @@ def _groups_of(part: Part, groups: np.ndarray) -> np.ndarray:
     return found[found >= 0]
 
 
-class _Joined:
+class JoinedSets:
     """Sets of numbers that grow together (union-find)."""
 
     def __init__(self, count: int) -> None:
-        self._parents = list(range(count))
+        self._parents = array("i", range(count))
 
     def add(self) -> int:
+        """A new number, alone in its set."""
         self._parents.append(len(self._parents))
         return self._parents[-1]
 
     def join(self, one: int, other: int) -> None:
+        """Make one set of the sets of these two numbers."""
         first, second = sorted((self._root(one), self._root(other)))
         self._parents[second] = first
 
     def roots(self) -> np.ndarray:
-        return np.array([self._root(number) for number in range(len(self._parents))], np.int32)
+        """The smallest number of the set of each number, int32."""
+        return np.fromiter(map(self._root, range(len(self._parents))), np.int32, len(self._parents))
 
     def _root(self, number: int) -> int:
         while self._parents[number] != number:

@@ -6,10 +6,10 @@ only, so each fold is built alone.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,14 @@ from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
 from datasets.imagedb.revising.revise import BESIDE, build_of_records, check_source, rows_beside
 from datasets.imagedb.spec import Built, BuiltSplit
+from datasets.imagedb.split_groups import JoinedSets
+from datasets.imagedb.store import record_blocks
 from datasets.imagedb.store.mean import RunningMean
-from datasets.imagedb.store.records import RecordReader, RecordWriter
+from datasets.imagedb.store.records import RecordReader, RecordWriter, damaged
 from digits_project.common.errors import BadInput
 
 TRAIN, VAL, TEST = "train", "val", "test"
-_DIGEST_BYTES = 16
+_DIGEST_BYTES = 8
 NO_GROUPS = (
     "The dataset was built by an earlier version, which did not store which images belong together (split_groups). "
     "Build it again."
@@ -53,14 +55,25 @@ class FoldSpec:
     white_level: int = FULL_RANGE
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Pool:
-    """The images to deal, in the order of their records: of each its split and record, label, group, and path."""
+    """The images to deal, in the order of their records.
 
-    places: list[tuple[str, int]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    groups: list[bytes] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
+    counts: how many each split has. Of each image: its label, the number of its group, and the digest of its content.
+    """
+
+    counts: Mapping[str, int]
+    labels: np.ndarray
+    groups: np.ndarray
+    digests: np.ndarray
+
+    def of_splits(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The numbers of the records of these images, which ascend, in each split."""
+        first, numbers = 0, {}
+        for split, count in self.counts.items():
+            numbers[split] = images[(images >= first) & (images < first + count)] - first
+            first += count
+        return numbers
 
 
 def build_fold(spec: FoldSpec, directory: Path, report: Callable[[float], None]) -> Built:
@@ -68,47 +81,40 @@ def build_fold(spec: FoldSpec, directory: Path, report: Callable[[float], None])
     return build_of_records(spec.source, _GONE, directory, report, lambda *where: _Fold(spec, *where).run())
 
 
-def parts_of(labels: Sequence[int], groups: Sequence[bytes], folds: int, seed: int) -> np.ndarray:
-    """The part of each image, 0 to folds - 1. Images of a group share a part, and each category is spread evenly.
+def parts_of(labels: np.ndarray, groups: np.ndarray, digests: np.ndarray, folds: int) -> np.ndarray:
+    """The part of each image, 0 to folds - 1, int32. Images of a group share one, and each category is spread evenly.
 
-    The groups are dealt in an order that only the seed and their names decide, each to the part with the fewest images
-    of its category, then with the fewest images.
+    The largest groups are dealt first, and those of one size in the order of their digests: each to the part with the
+    fewest images of its category, then with the fewest images.
     """
-    sizes = Counter(groups)
-    category = dict(zip(reversed(groups), reversed(labels), strict=True))  # of a group: that of its first image
-    salt = seed.to_bytes(8, "little")
-    order = sorted(sizes, key=lambda group: (-sizes[group], blake2b(group, digest_size=8, salt=salt).digest()))
-    of_category: dict[int, list[int]] = {}
-    of_all, part = [0] * folds, {}
-    for group in order:
-        counts = of_category.setdefault(category[group], [0] * folds)
+    _, firsts, group_of, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    digest = np.full(len(sizes), np.iinfo(digests.dtype).max)
+    np.minimum.at(digest, group_of, digests)
+    order = np.lexsort((digest, -sizes))
+    of_category = [[0] * folds for _ in range(labels.max(initial=-1) + 1)]
+    of_all, part = [0] * folds, np.empty(len(sizes), np.int32)
+    for group in order.tolist():
+        counts, size = of_category[labels[firsts[group]]], int(sizes[group])
         chosen = min(range(folds), key=lambda one: (counts[one], of_all[one], one))
-        counts[chosen] += sizes[group]
-        of_all[chosen] += sizes[group]
+        counts[chosen] += size
+        of_all[chosen] += size
         part[group] = chosen
-    return np.array([part[group] for group in groups], np.int32)
+    return part[group_of]
 
 
-def joined(digests: Sequence[bytes], names: Sequence[str], split_groups: str) -> list[bytes]:
-    """The group of each image: that of its copies, joined with those of the same name; with off one of its own."""
+def joined(digests: np.ndarray, names: np.ndarray, split_groups: str) -> np.ndarray:
+    """The number of each image's group: that of its copies, joined with those of the same name; with off its own.
+
+    names: the number of the name of each image, -1 for none.
+    """
     if split_groups == OFF:
-        seen: Counter[bytes] = Counter()
-        alone = []
-        for digest in digests:
-            seen[digest] += 1
-            alone.append(digest + seen[digest].to_bytes(4, "little"))
-        return alone
-    parent: dict[bytes, bytes] = {}
-
-    def root(group: bytes) -> bytes:
-        while parent.setdefault(group, group) != group:
-            group = parent[group]
-        return group
-
-    for digest, name in zip(digests, names, strict=True):
-        if name:
-            parent[root(digest)] = root(b"=" + name.encode("utf-8", "replace"))
-    return [root(digest) for digest in digests]
+        return np.arange(len(digests))
+    _, groups = np.unique(digests, return_inverse=True)
+    copies = int(groups.max(initial=-1)) + 1
+    sets = JoinedSets(copies + int(names.max(initial=-1)) + 1)
+    for image in np.flatnonzero(names >= 0):
+        sets.join(int(groups[image]), copies + int(names[image]))
+    return sets.roots()[groups]
 
 
 class _Fold:
@@ -121,7 +127,7 @@ class _Fold:
         spec = self._spec
         check_source(spec.source, spec.splits, spec.digests, self._progress.tick)
         pool = self._pool([split for split in spec.splits if split != TEST])
-        parts = parts_of(pool.labels, pool.groups, spec.folds, spec.seed)
+        parts = parts_of(pool.labels, pool.groups, pool.digests, spec.folds)
         counts = np.bincount(parts, minlength=spec.folds)
         if not counts.all():
             raise BadInput(
@@ -132,7 +138,7 @@ class _Fold:
         splits = [train, self._write(VAL, pool, np.flatnonzero(is_val))]
         if TEST in spec.splits:
             test = self._pool([TEST])
-            splits.append(self._write(TEST, test, np.arange(len(test.places))))
+            splits.append(self._write(TEST, test, np.arange(len(test.labels))))
         (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in spec.categories), encoding="utf-8")
         for name, images in zip(spec.categories, train.per_category, strict=True):
             if not images:
@@ -142,56 +148,74 @@ class _Fold:
         return Built(list(spec.categories), splits, 0, self._log.warnings, pixel, white_level=spec.white_level)
 
     def _pool(self, splits: Sequence[str]) -> _Pool:
-        pool, names = _Pool(), []
+        counts, labels, digests, names = {}, [], [], []
         for split in splits:
-            listing = self._spec.source / f"{split}.txt"
-            lines = listing.read_bytes().split(b"\n")[:-1] if listing.exists() else []
             with RecordReader(self._spec.source / f"{split}.rec") as reader:
-                for number in range(len(reader)):
-                    label, payload = reader[number]
-                    pool.places.append((split, number))
-                    pool.labels.append(int(label))
-                    pool.groups.append(blake2b(payload, digest_size=_DIGEST_BYTES).digest())
-                    self._progress.tick()
-                known = lines if len(lines) == len(reader) else [b""] * len(reader)
-            pool.lines += known
-            names += self._names(split, len(known))
-        pool.groups = joined(pool.groups, names, self._spec.split_groups)
-        return pool
+                counts[split] = len(reader)
+                labels.append(record_blocks.labels(reader, self._progress.tick).astype(np.int64))
+                digests.append(self._digests(reader))
+            names.append(self._names(split, counts[split]))
+        every_digest = np.concatenate(digests)
+        groups = joined(every_digest, np.concatenate(names), self._spec.split_groups)
+        return _Pool(counts, np.concatenate(labels), groups, every_digest)
 
-    def _names(self, split: str, count: int) -> list[str]:
-        """The name of the group of each image of a split; "" for none."""
+    def _digests(self, reader: RecordReader) -> np.ndarray:
+        """A number of each image's content, uint64, which depends on the seed too."""
+        salt, found = self._spec.seed.to_bytes(8, "little"), np.empty(len(reader), "<u8")
+        for number in range(len(reader)):
+            digest = blake2b(reader[number][1], digest_size=_DIGEST_BYTES, salt=salt).digest()
+            found[number] = int.from_bytes(digest, "little")
+            self._progress.tick()
+        return found
+
+    def _names(self, split: str, count: int) -> np.ndarray:
+        """The number of the name of the group of each image of a split; -1 for none."""
         if self._spec.split_groups in (AUTO, OFF):
-            return [""] * count
+            return np.full(count, -1, np.int32)
         numbers = rows_beside(self._spec.source, split, GROUPS_SUFFIX, count)
         if numbers is None:
             raise BadInput(NO_GROUPS)
-        return [str(number) if number >= 0 else "" for number in numbers.tolist()]
+        return numbers
 
     def _write(self, name: str, pool: _Pool, images: np.ndarray) -> BuiltSplit:
         """Write the files of a split."""
-        spec, chosen = self._spec, images.tolist()
-        splits = dict.fromkeys(split for split, _ in pool.places)
-        readers = {split: RecordReader(spec.source / f"{split}.rec") for split in splits}
-        try:
-            with RecordWriter(self._directory / f"{name}.rec") as writer:
-                for done, image in enumerate(chosen):
-                    split, number = pool.places[image]
-                    writer.copy(readers[split].record(number), pool.labels[image])
-                    self._progress.at(done / (2 * len(chosen)))
-        finally:
-            for reader in readers.values():
-                reader.close()
-        if all(pool.lines):
-            (self._directory / f"{name}.txt").write_bytes(b"".join(pool.lines[image] + b"\n" for image in chosen))
-        counts = Counter(split for split, _ in pool.places)
+        chosen, labels = pool.of_splits(images), pool.labels[images]
+
+        def at(_: float) -> None:
+            self._progress.at(len(writer) / (2 * len(images)))
+
+        with RecordWriter(self._directory / f"{name}.rec") as writer:
+            for split, numbers in chosen.items():
+                with RecordReader(self._spec.source / f"{split}.rec") as reader:
+                    record_blocks.copy(reader, numbers, labels[len(writer) :], writer, at)
+        self._write_list(name, pool, chosen)
+        self._write_beside(name, pool, images)
+        per_category = np.bincount(labels, minlength=len(self._spec.categories))
+        return BuiltSplit(name, len(images), per_category.tolist())
+
+    def _write_list(self, name: str, pool: _Pool, chosen: Mapping[str, np.ndarray]) -> None:
+        """Write the paths of the images, if the dataset has them."""
+        listings = {split: self._spec.source / f"{split}.txt" for split in chosen}
+        if not all(listing.exists() for listing in listings.values()):
+            return
+        with (self._directory / f"{name}.txt").open("wb") as kept_lines:
+            for split, listing in listings.items():
+                is_chosen = np.zeros(pool.counts[split], bool)
+                is_chosen[chosen[split]] = True
+                with listing.open("rb") as lines:
+                    for line, is_kept in zip_longest(lines, is_chosen):
+                        if line is None or is_kept is None:
+                            raise damaged(listing, "does not have one line for each record.")
+                        if is_kept:
+                            kept_lines.write(line)
+
+    def _write_beside(self, name: str, pool: _Pool, images: np.ndarray) -> None:
+        """Write the rows beside the records, if the dataset has them."""
         for suffix in BESIDE:
-            rows = [rows_beside(spec.source, split, suffix, counts[split]) for split in splits]
+            rows = [rows_beside(self._spec.source, split, suffix, count) for split, count in pool.counts.items()]
             known = [of_split for of_split in rows if of_split is not None]
             if len(known) == len(rows):
                 np.concatenate(known)[images].tofile(self._directory / f"{name}{suffix}")
-        labels = np.array([pool.labels[image] for image in chosen], np.int64)
-        return BuiltSplit(name, len(chosen), np.bincount(labels, minlength=len(spec.categories)).tolist())
 
     def _write_mean(self) -> list[float]:
         channels, height, width = self._spec.shape

@@ -60,22 +60,34 @@ def test_a_fold_names_its_dataset_on_its_page_and_is_no_revision(folds, built_da
     assert list(revisions.revisions_of(built_dataset)) == []
 
 
-def test_copies_share_a_part_and_the_parts_depend_on_the_images_and_the_seed_only():
-    groups = [b"%d" % (number // 2) for number in range(40)]  # each image has a copy
-    labels = [number // 2 % 2 for number in range(40)]
-    parts = parts_of(labels, groups, 5, seed=1)
+def test_copies_share_a_part_and_the_parts_depend_on_the_images_only():
+    digests = np.arange(40, dtype=np.uint64) // 2 * 7919 % 101  # each image has a copy
+    labels, none = np.arange(40) // 2 % 2, np.full(40, -1)
+    parts = parts_of(labels, joined(digests, none, "auto"), digests, 5)
     assert (parts[0::2] == parts[1::2]).all()
     assert np.bincount(parts).tolist() == [8] * 5
-    backwards = parts_of(labels[::-1], groups[::-1], 5, seed=1)
+    backwards = parts_of(labels[::-1], joined(digests[::-1], none, "auto"), digests[::-1], 5)
     assert backwards[::-1].tolist() == parts.tolist()
-    assert parts_of(labels, groups, 5, seed=2).tolist() != parts.tolist()
+    others = digests * 31 % 101  # as with another seed
+    assert parts_of(labels, joined(others, none, "auto"), others, 5).tolist() != parts.tolist()
 
 
 def test_copies_and_images_of_a_group_are_joined_and_off_joins_none():
-    one, again, other, last = joined([b"a", b"b", b"b", b"c"], ["1", "1", "2", ""], "*/{group}_*")
+    digests = np.array([5, 9, 9, 2], np.uint64)
+    one, again, other, last = joined(digests, np.array([0, 0, 1, -1]), "*/{group}_*").tolist()
     assert one == again == other != last
-    assert len(set(joined([b"a", b"a"], ["", ""], "off"))) == 2
-    assert len(set(joined([b"a", b"a"], ["", ""], "auto"))) == 1
+    assert len(set(joined(digests, np.full(4, -1), "off").tolist())) == 4
+    assert len(set(joined(digests, np.full(4, -1), "auto").tolist())) == 3
+
+
+def test_the_seed_decides_which_images_are_in_a_part(built_dataset):
+    of_seeds = []
+    for seed in (0, 1):
+        Dataset.objects.filter(pk=built_dataset.pk).update(seed=seed)
+        fold = revisions.make_fold(Dataset.objects.get(pk=built_dataset.pk), "ada", 1, FOLDS, name="fold")
+        build_dataset(fold.pk)
+        of_seeds.append(set(records(fold, "val")))
+    assert of_seeds[0] != of_seeds[1]
 
 
 @pytest.fixture
