@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ from rq.serializers import JSONSerializer
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.server import RunningServer, wait_until
 from tests.support.services import temporary_home
+from tests.support.stopwatch import Stopwatch
 
 pytestmark = [pytest.mark.trainer, pytest.mark.slow(6)]
 DATASETS = "/datasets/images/classification.json"
@@ -102,10 +102,10 @@ def test_a_model_trained_on_a_folder_classifies_an_image(server, trained, images
 
 
 def test_an_abort_ends_a_training_and_its_process_within_two_seconds(server, long_training):
-    requested_at = time.monotonic()
-    assert server.send("POST", f"/models/{long_training}/abort") == (200, b"Job aborted.")
-    wait_until(lambda: server.job_status(long_training) == "Aborted" and not trainers(server), seconds=10)
-    assert time.monotonic() - requested_at < 2
+    with Stopwatch() as watch:
+        assert server.send("POST", f"/models/{long_training}/abort") == (200, b"Job aborted.")
+        wait_until(lambda: server.job_status(long_training) == "Aborted" and not trainers(server), seconds=30)
+    assert watch.seconds < 2
 
 
 def test_deleting_a_running_job_removes_its_folder_and_process(server, long_training):
@@ -131,7 +131,7 @@ def test_a_second_training_waits_until_the_device_is_free(server, dataset, pause
 
 def await_next_trainer(server, job_id, before):
     """Wait until the trainers `before` have ended and the job runs again."""
-    wait_until(lambda: not any(trainer.is_running() for trainer in before), seconds=15)
+    wait_until(lambda: not any(trainer.is_running() for trainer in before), seconds=60)
     wait_until(lambda: server.job_status(job_id) == "Running" and trainers(server))
 
 
@@ -140,9 +140,9 @@ def test_a_training_resumes_without_orphans_after_its_worker_or_work_horse_was_k
 ):
     before = trainers(server)
     server.child("worker", "train").kill()
-    killed_at = time.monotonic()
-    await_next_trainer(server, long_training, before)
-    assert time.monotonic() - killed_at < 20
+    with Stopwatch() as watch:
+        await_next_trainer(server, long_training, before)
+    assert watch.seconds < 20
 
     before = trainers(server)
     (horse,) = server.child("worker", "train").children()
@@ -166,11 +166,11 @@ def test_aborting_a_build_leaves_no_process_and_no_files(server, images):
     wait_until(lambda: server.json(f"/datasets/{job_id}/status")["progress"] > 0.06)
     (horse,) = server.child("worker", "io").children()
     builders = horse.children()
-    requested_at = time.monotonic()
-    server.send("POST", f"/datasets/{job_id}/abort")
-    wait_until(lambda: server.job_status(job_id) == "Aborted", seconds=10)
-    assert time.monotonic() - requested_at < 2
-    assert psutil.wait_procs(builders, timeout=5)[1] == []
+    with Stopwatch() as watch:
+        server.send("POST", f"/datasets/{job_id}/abort")
+        wait_until(lambda: server.job_status(job_id) == "Aborted", seconds=30)
+    assert watch.seconds < 2
+    assert psutil.wait_procs(builders, timeout=30)[1] == []
     assert list(Path(server.json(f"/datasets/{job_id}.json")["directory"]).iterdir()) == []
 
 

@@ -90,7 +90,7 @@ class RunningServer:
             return response.status, response.read()
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     """Poll the condition until it is true; return its value."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
