@@ -135,8 +135,9 @@ class InferenceViewSet(FormViewSet):
         with self._measured(form):
             categories = snapshot.trained_model.dataset.category_names
             accuracy = None if self._in_json else ListAccuracy(categories)
+            asked = self._query(CertaintyQuery) if self._in_json else {"details": True}
             with throttling.one_of_few_lists(request):
-                answer, skipped = bulk.classify(snapshot, form["images"], accuracy, **self._query(CertaintyQuery))
+                answer, skipped = bulk.classify(snapshot, form["images"], accuracy, **asked)
             return self._about_list(answer, skipped, list_accuracy=accuracy)
 
     @extend_schema(responses={200: OUTPUTS_OF_MANY, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
@@ -237,7 +238,8 @@ class InferenceViewSet(FormViewSet):
         if self._in_json:
             return answer.response({SKIPPED.name: skipped})
         value = answer.value()
-        by_image = [(name, _pairs(found)) for name, found in next(iter(value.values())).items()]
+        found, unsure = next(iter(value.values())), value.get("unsure", {})
+        by_image = [(name, _pairs(answer), unsure.get(name)) for name, answer in found.items()]
         return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
 
 

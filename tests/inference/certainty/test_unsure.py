@@ -90,3 +90,13 @@ def test_a_list_says_of_each_image_whether_the_answer_is_unsure(classify_many, d
     assert found == {**plain, "unsure": dict.fromkeys(three_images, True)}
     sure = classify_many(listed, suffix=".json?details=1&unsure_below=0").json()
     assert sure["unsure"] == dict.fromkeys(three_images, False)
+
+
+def test_the_page_of_a_list_has_a_badge_beside_each_unsure_image(classify_many, data_roots, model, three_images):
+    evaluation = evaluate(model, unsure_below=1)
+    badges = []
+    for threshold in (1, 0):
+        Evaluation.objects.filter(pk=evaluation.pk).update(unsure_below=threshold)
+        page = classify_many("\n".join(three_images), suffix="").content.decode()
+        badges.append(page.count("Unsure, perhaps none of these"))
+    assert badges == [3, 0]
