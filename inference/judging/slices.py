@@ -79,8 +79,10 @@ def slices_of(evaluation: Evaluation) -> Slices:
     if evaluation.status != Status.DONE:
         raise CanNotSlice(f"The evaluation {evaluation.name} is {evaluation.status}; it has slices once it is Done.")
     dataset = evaluation.trained_model.dataset
-    report = dataset.report_directory
-    made_at = report.stat().st_mtime_ns if report.exists() else 0
+    try:
+        made_at = dataset.report_directory.stat().st_mtime_ns
+    except FileNotFoundError:
+        made_at = 0
     found = _computed(evaluation.pk, made_at)
     if limited_user() is not None and not is_visible(dataset):
         hidden = [SlicedColumn(FOLDER, [], 0, HIDDEN) if one.name == FOLDER else one for one in found.columns]
@@ -91,7 +93,9 @@ def slices_of(evaluation: Evaluation) -> Slices:
 @lru_cache(KEPT)
 def _computed(evaluation_id: str, made_at: int) -> Slices:
     """The slices, computed once: that reads the whole list of files. made_at: when the dataset's report changed."""
-    evaluation = Evaluation.objects.select_related("trained_model__dataset").get(pk=evaluation_id)
+    evaluation = Evaluation.objects.select_related("trained_model__dataset").filter(pk=evaluation_id).first()
+    if evaluation is None:
+        raise CanNotSlice("The evaluation was deleted meanwhile.")
     dataset, given = evaluation.trained_model.dataset, image_answers.read(evaluation.directory)
     if given is None or len(given.truths) != dataset.entries(evaluation.split):
         raise CanNotSlice(

@@ -10,7 +10,7 @@ from datasets.report.stored_measures import write_measures
 from inference import image_answers
 from inference.judging.image_columns import columns_of
 from inference.judging.proportions import wilson
-from inference.judging.slices import slices_of
+from inference.judging.slices import CanNotSlice, slices_of
 from inference.tasks import evaluate
 from models_app import evaluations
 from tests.support.samples.row_samples import add_snapshot
@@ -109,6 +109,12 @@ def test_sizes_are_those_of_the_files_before_resizing(evaluation):
     columns = {column.name: column for column in slices_of(evaluation).columns}
     assert {(one.value, one.images) for one in columns["width"].slices} == {("300", 1), ("40", len(truths) - 2)}
     assert {one.value for one in columns["width_by_height"].slices} == {"3", "2"}
+
+
+def test_an_evaluation_that_is_deleted_meanwhile_is_named_as_gone(evaluation):
+    type(evaluation).objects.filter(pk=evaluation.pk).delete()
+    with pytest.raises(CanNotSlice, match="was deleted meanwhile"):
+        slices_of(evaluation)
 
 
 def test_the_page_of_an_evaluation_loads_the_slices_and_they_are_a_page_of_their_own(client, evaluation, answer):
