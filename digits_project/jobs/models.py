@@ -34,8 +34,7 @@ class Status(models.TextChoices):
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 MAX_GROUP_NAME = 255
 RESUMED = "Resumed."  # the note of a resume in status_history
-# The order of lists: running jobs first, then the newest first. The ID settles ties, so that the pages of a list name
-# each job once. Each table has an index in this order.
+# Of lists, with an index of each table: running jobs first, then the newest. By the ID, two pages never name one job.
 LIST_ORDER = (Case(When(status=Status.RUNNING.value, then=0), default=1), F("created_at").desc(), F("job_id"))
 
 

@@ -16,7 +16,7 @@ from datasets.sources.prebuilt_source import PrebuiltMethod
 
 @pytest.mark.slow(2)
 def test_a_registered_source_appears_in_forms_columns_command_page_and_schema():
-    program = [sys.executable, "-m", "tests.support.added_source"]
+    program = [sys.executable, "-m", "tests.support.declarations.added_source"]
     found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)
     assert found == {
         "forms": [True, False],

@@ -36,7 +36,7 @@ WEIGHTS = {"method": "pretrained", "standard_network": "efficientnet_lite0", "pa
 
 @pytest.mark.slow(3)
 def test_one_declaration_adds_a_hyperparameter_everywhere():
-    program = [sys.executable, "-m", "tests.support.added_hyperparameter"]
+    program = [sys.executable, "-m", "tests.support.declarations.added_hyperparameter"]
     found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)
     assert found.pop("schema") == {
         name: {

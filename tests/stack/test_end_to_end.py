@@ -12,7 +12,7 @@ from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
-from tests.support.server import RunningServer, wait_until
+from tests.support.server import RunningServer, await_exit, wait_until
 from tests.support.services import temporary_home
 from tests.support.stopwatch import Stopwatch
 
@@ -131,7 +131,7 @@ def test_a_second_training_waits_until_the_device_is_free(server, dataset, pause
 
 def await_next_trainer(server, job_id, before):
     """Wait until the trainers `before` have ended and the job runs again."""
-    wait_until(lambda: not any(trainer.is_running() for trainer in before), seconds=60)
+    await_exit(before)
     wait_until(lambda: server.job_status(job_id) == "Running" and trainers(server))
 
 
@@ -170,7 +170,7 @@ def test_aborting_a_build_leaves_no_process_and_no_files(server, images):
         server.send("POST", f"/datasets/{job_id}/abort")
         wait_until(lambda: server.job_status(job_id) == "Aborted", seconds=30)
     assert watch.seconds < 2
-    assert psutil.wait_procs(builders, timeout=30)[1] == []
+    await_exit(builders)
     assert list(Path(server.json(f"/datasets/{job_id}.json")["directory"]).iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from tests.support.server import ROOT, RunningServer, wait_until
+from tests.support.server import ROOT, RunningServer, await_exit, running, wait_until
 from tests.support.services import temporary_home
 
 PASSWORD = re.compile(r"user admin, password (\S+)")
@@ -130,12 +130,12 @@ def test_ctrl_c_and_kill_9_leave_no_process_and_the_next_start_keeps_the_data(ho
     with RunningServer(home, 0) as first:
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(20) == 0
-        assert [process for process in first.processes if process.is_running()] == []
+        assert running(first.processes) == []
         assert PASSWORD.search(first.output.read_text())
     with RunningServer(home, 0) as second:
         assert not PASSWORD.search(second.output.read_text())
         second.process.kill()
-        assert psutil.wait_procs(second.processes, timeout=20)[1] == []
+        await_exit(second.processes)
 
 
 def test_no_embedded_service_starts_where_both_urls_are_set(home):

@@ -97,3 +97,20 @@ def wait_until(condition, seconds=60):
         assert time.monotonic() < deadline, f"the condition was still false after {seconds} seconds"
         time.sleep(0.05)
     return result
+
+
+def running(processes):
+    """Those of these psutil processes that have not ended. A zombie has, though its parent has not asked for it yet."""
+    return [process for process in processes if not _has_ended(process)]
+
+
+def await_exit(processes):
+    """Wait until these psutil processes have ended."""
+    wait_until(lambda: not running(processes))
+
+
+def _has_ended(process):
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -18,7 +18,7 @@ from models_app.training.config import TrainConfig
 from tests.support.console import start_command
 from tests.support.engines.rank_trainings import RankTraining
 from tests.support.samples.training_samples import snapshot_weights
-from tests.support.server import wait_until
+from tests.support.server import await_exit, wait_until
 from tests.support.stopwatch import Stopwatch
 
 pytestmark = [
@@ -126,8 +126,8 @@ def kill_host(worker):
         processes = []
     for process in processes:
         process.kill()
-    psutil.wait_procs(processes, timeout=5)
     worker.wait()
+    await_exit(processes)
 
 
 def processes_of(worker):
@@ -157,7 +157,7 @@ def test_a_model_of_two_hosts_continues_after_a_process_of_one_was_killed_and_ab
     assert len(processes) == 2
     with Stopwatch() as watch:
         services.abort(TrainedModel.objects.get(pk=model.pk))
-        assert psutil.wait_procs(processes, timeout=30)[1] == []
+        await_exit(processes)
     assert watch.seconds < 2
     wait_until(lambda: reload(model).has_ended, SECONDS)
     assert model.status == Status.ABORTED

@@ -9,6 +9,7 @@ import psutil
 
 from models_app.training.pythons import launcher
 from models_app.training.pythons.launcher import TRAINER, trainer_command
+from tests.support.server import await_exit
 
 STOPPED = 3  # the exit status
 PARENT = """
@@ -38,7 +39,7 @@ def test_a_trainer_that_still_imports_dies_with_its_parent(tmp_path):
         trainer = psutil.Process(int(parent.stdout.readline()))
         assert parent.stderr.readline() == "importing\n"
         parent.kill()
-        assert psutil.wait_procs([trainer], timeout=10)[1] == []
+        await_exit([trainer])
 
 
 def test_a_trainer_whose_parent_has_already_ended_exits_before_its_imports(tmp_path):

@@ -5,7 +5,6 @@ import socket
 from dataclasses import replace
 
 import numpy as np
-import psutil
 import pytest
 
 from models_app.networks import standard
@@ -19,6 +18,7 @@ from tests.support.samples.training_samples import (
     snapshot_weights,
     write_records,
 )
+from tests.support.server import await_exit
 from tests.support.stopwatch import Stopwatch
 
 pytestmark = [pytest.mark.torch, pytest.mark.trainer, pytest.mark.slow(20)]
@@ -102,15 +102,11 @@ def endless(dataset, tmp_path):
     training.kill()
 
 
-def assert_all_end(ranks):
-    assert psutil.wait_procs(ranks, timeout=30)[1] == []
-
-
 def test_a_killed_rank_ends_the_others_and_is_reported(endless):
     first, second = endless.ranks()
     second.kill()
     assert endless.wait() == LOST
-    assert_all_end([first, second])
+    await_exit([first, second])
     [error] = events_of_kind(endless.events(), "error")
     assert error["blame"] == "rank"
     assert "Rank 1 of the training was killed by SIGKILL" in error["message"] or "has ended" in error["message"]
@@ -121,7 +117,7 @@ def test_a_stopped_training_ends_all_ranks_within_two_seconds_and_leaves_whole_s
     endless.process.send_signal(signal.SIGTERM)
     with Stopwatch() as watch:
         assert endless.wait() == 3
-        assert_all_end(ranks)
+        await_exit(ranks)
     assert watch.seconds < 2
     assert not events_of_kind(endless.events(), "error")
     whole = {"model.onnx", "optimizer.npz", "snapshot.json"}
@@ -143,7 +139,7 @@ def test_ranks_that_are_asked_to_stop_end_after_the_same_step_with_a_snapshot(da
 def test_the_ranks_die_with_the_process_that_started_them(endless):
     ranks = endless.ranks()
     endless.kill()
-    assert_all_end(ranks)
+    await_exit(ranks)
 
 
 def test_two_ranks_train_a_network_of_timm_to_the_weights_of_one(tmp_path):

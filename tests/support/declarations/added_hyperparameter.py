@@ -1,4 +1,4 @@
-"""`python -m tests.support.added_hyperparameter`: declare one more hyperparameter, and print as JSON where it is found.
+"""`python -m tests.support.declarations.added_hyperparameter`: declare one more hyperparameter, and print where it is.
 
 The declaration comes before any import that reads the others, as if it stood among them in hyperparameters.py.
 """
@@ -29,7 +29,7 @@ from models_app.models import TrainedModel
 from models_app.pages import comparison
 from models_app.training.config import TrainConfig
 from models_app.training.engines import EngineConfig
-from tests.support.derived_declarations import missing_columns, schema_properties
+from tests.support.declarations.derived_declarations import missing_columns, schema_properties
 from tests.support.samples.training_samples import softmax_network
 
 NAME = "sample_share"

@@ -1,4 +1,4 @@
-"""`python -m tests.support.added_source`: register one more source of datasets, and print as JSON where it is found.
+"""`python -m tests.support.declarations.added_source`: register one more source of datasets, and print where it is.
 
 It is registered before the model of datasets is loaded, as if its module stood in datasets/sources/.
 """
@@ -15,7 +15,7 @@ from datasets.apps import DatasetsConfig
 
 class WithShelves(DatasetsConfig):
     def import_models(self):
-        import_module("tests.support.shelf_source")
+        import_module("tests.support.declarations.shelf_source")
         super().import_models()
 
 
@@ -28,7 +28,7 @@ from django.core.management import load_command_class
 from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, form_of
 from datasets.kinds import CLASSIFICATION
 from datasets.models import Dataset
-from tests.support.derived_declarations import missing_columns, schema_properties
+from tests.support.declarations.derived_declarations import missing_columns, schema_properties
 
 NAME, PATH = "shelf_number", "shelf_plan"
 
