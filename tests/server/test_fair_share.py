@@ -21,13 +21,13 @@ def lane():
 
     def finish(end):
         end.set()
-        function, *arguments = finished.get(timeout=20)
+        function, *arguments = finished.get(timeout=60)
         function(*arguments)
 
     running = []
 
     def next_started():
-        running.append(started.get(timeout=20))
+        running.append(started.get(timeout=60))
         return running[-1]
 
     yield submit, next_started, finish, started

@@ -133,7 +133,7 @@ def port():
 @contextlib.contextmanager
 def connected(port):
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
         connection.makefile("rb") as responses,
     ):
         yield connection, responses
@@ -160,7 +160,7 @@ def cached_number(connection, responses, request):
 
     A response is cached just after it was sent, so the next request can still miss it.
     """
-    wait_until(lambda: ask(connection, responses, request) == ask(connection, responses, request), 20)
+    wait_until(lambda: ask(connection, responses, request) == ask(connection, responses, request))
     return ask(connection, responses, request)
 
 

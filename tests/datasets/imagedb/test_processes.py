@@ -33,7 +33,7 @@ def children():
     return [child.pid for child in multiprocessing.active_children()]
 
 
-def has_ended(pid, seconds=5):
+def has_ended(pid, seconds=60):
     """Return whether a process, which need not be a child of this one, ends within this time."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -117,7 +117,7 @@ def test_results_of_a_worker_pool_are_in_the_order_of_the_tasks(workers, tasks):
 
 def test_worker_processes_run_in_parallel():
     def wait_for_other(task):
-        return barrier.wait(timeout=10)
+        return barrier.wait(timeout=60)
 
     barrier = multiprocessing.get_context("fork").Barrier(2)
     with WorkerPool(wait_for_other, 2) as pool:

@@ -34,7 +34,7 @@ def worker():
 def check_until(error, further_hosts):
     """Check without events until this error is raised; returns its text."""
     with pytest.raises(error) as raised:
-        wait_until(lambda: further_hosts.check(None), 5)
+        wait_until(lambda: further_hosts.check(None))
     return str(raised.value)
 
 

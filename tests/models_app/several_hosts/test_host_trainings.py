@@ -189,5 +189,5 @@ def test_random_kills_lose_nothing_and_leave_nothing(start_workers, start_traini
     assert undisturbed.wait() == 0
     one, other = (snapshot_weights(folder / "snapshots/epoch-40") for folder in (model.directory, tmp_path))
     assert [name for name in one if (one[name] != other[name]).any()] == []
-    wait_until(lambda: not processes_of(worker), 10)
+    wait_until(lambda: not processes_of(worker))
     assert not list(model.directory.rglob(".partial*"))
