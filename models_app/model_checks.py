@@ -34,7 +34,6 @@ NEEDS_WEIGHTS = (
 )
 
 if TYPE_CHECKING:
-    from datasets.models import Dataset
     from models_app.models import TrainedModel
 
 
@@ -53,13 +52,6 @@ def wrong_columns(model: TrainedModel) -> dict[str, str]:
     if not wrong.keys() & {network, "crop_size", "input_size"} and not model.network_is_checked:
         wrong |= _complaint(network, _check_network, model)
     return wrong
-
-
-def fate(dataset: Dataset) -> str:
-    """What happened to a dataset that no model can be trained on."""
-    if dataset.status == Status.ABORTED:
-        return f"{dataset.name} ({dataset.pk}) was aborted."
-    return f"{dataset.name} ({dataset.pk}) failed: {dataset.error}"
 
 
 def _complaint(column: str, check: Callable[[TrainedModel], None], model: TrainedModel) -> dict[str, str]:

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import QuerySet
 
+from datasets import needed
 from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
@@ -138,7 +139,7 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
         lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
-        return [(model, f"Its dataset {model_checks.fate(model.dataset)}") for model in lost.select_related("dataset")]
+        return [(model, needed.fate(model.dataset)) for model in lost.select_related("dataset")]
 
     @classmethod
     def engines(cls) -> Sequence[JobEngine]:
@@ -158,9 +159,7 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
         return kinds.KINDS[self.kind]
 
     def waits_for(self) -> str:
-        if self.dataset.status == Status.DONE:
-            return ""
-        return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
+        return needed.awaited(self.dataset)
 
     def device_request(self) -> DeviceRequest:
         usable = tuple(self.usable_engines) or engines.candidates(self.engine)

@@ -13,6 +13,7 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from datasets import needed
 from datasets.models import Dataset
 from digits_project.jobs.models import ENDED, RESUMED, Device, Job, Status
 from models_app.search.ranges import Dimension
@@ -91,7 +92,7 @@ class Search(Job):
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
         lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
-        return [(search, f"Its dataset, {search.dataset.name}, is {search.dataset.status}.") for search in lost]
+        return [(search, needed.fate(search.dataset)) for search in lost]
 
     @property
     def has_room(self) -> bool:
@@ -104,8 +105,8 @@ class Search(Job):
         return Search.objects.filter(_going_on(), pk=self.pk).exists()
 
     def waits_for(self) -> str:
-        if self.dataset.status != Status.DONE:
-            return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
+        if awaited := needed.awaited(self.dataset):
+            return awaited
         count = self.trials.exclude(status__in=ENDED).count()
         return f"{count} trial{'s' if count > 1 else ''}" if count and not self.has_room else ""
 

@@ -6,7 +6,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
+from datasets.models import Dataset
 from digits_project.accounts import audit
+from digits_project.jobs.models import Status
+from digits_project.jobs.scheduling.dispatch import dispatch
+from models_app.models import TrainedModel
 from models_app.results import Evaluation
 from tests.support.api_requests import make_account
 
@@ -52,6 +56,26 @@ def test_no_url_of_a_shared_model_shows_server_paths_or_its_dataset(settings, sh
     assert found[f"/admin/models_app/trainedmodel/{shared.pk}/change/"][0] == 200
     leaks = {path: secret for path, (_, text) in found.items() for secret in secrets if secret in text}
     assert leaks == {}
+
+
+def test_a_group_learns_what_a_shared_model_waits_for_but_not_its_datasets_name(client, shared, ugo):
+    Dataset.objects.filter(pk=shared.dataset_id).update(status=Status.RUNNING, progress=0.4)
+    TrainedModel.objects.filter(pk=shared.pk).update(status=Status.WAITING)
+    reasons = []
+    for user in (ugo, make_account("ada", "user")):
+        client.force_login(user)
+        reasons.append(client.get(f"/api/v1/models/{shared.pk}").json()["queue"]["reason"])
+    assert reasons == [f"waiting for {name} (Running, 40%)" for name in ("its dataset", "dataset confidential dataset")]
+
+
+def test_a_shared_model_does_not_say_why_its_dataset_failed(client, shared, ugo):
+    Dataset.objects.filter(pk=shared.dataset_id).update(status=Status.ERROR, error="/data/secret holds no images")
+    TrainedModel.objects.filter(pk=shared.pk).update(status=Status.WAITING)
+    dispatch()
+    client.force_login(ugo)
+    page = client.get(f"/models/{shared.pk}", headers={"Accept": "text/html"}).content.decode()
+    assert f"Its dataset ({shared.dataset_id}) failed" in page
+    assert "secret" not in page
 
 
 # --- how an owner shares ---------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def test_a_search_fails_with_its_dataset(post_search, built_dataset):
     Dataset.objects.update(status=Status.ERROR)
     dispatch()
     search.refresh_from_db()
-    assert (search.status, search.error) == (Status.ERROR, "Its dataset, digits, is Error.")
+    assert (search.status, search.error) == (Status.ERROR, f"Its dataset digits ({built_dataset.pk}) failed.")
 
 
 def test_the_previous_model_of_a_search_is_not_deleted_and_one_that_is_gone_is_named(
