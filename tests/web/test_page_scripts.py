@@ -124,6 +124,39 @@ def test_the_home_page_remembers_the_columns_and_keeps_the_chosen_jobs(visit, ma
     assert statuses == {"first": Status.WAITING, "second": Status.ABORTED}
 
 
+CHANGE = "document.dispatchEvent(new CustomEvent('digits:status', {detail: {}}))"  # as an event of the stream does
+
+
+@pytest.mark.parametrize("part", ["jobs", "now"])
+def test_a_change_is_shown_that_comes_while_the_home_page_asks_for_the_one_before(visit, make_dataset, part):
+    make_dataset(name="first")
+    page, held = visit("/?tab=datasets"), []
+    page.route(f"**/pages/{part}*", lambda route: route.continue_() if held else held.append(route))
+    while not held:
+        page.evaluate(CHANGE)
+        page.wait_for_timeout(100)
+    page.evaluate(CHANGE)
+    with page.expect_request(f"**/pages/{part}*", timeout=14_000):  # without the change it comes after 15 or 30 s
+        held[0].continue_()
+
+
+def test_a_refresh_of_the_home_page_does_not_undo_an_order_that_is_chosen_meanwhile(visit, make_dataset):
+    for name in ("first", "second"):
+        make_dataset(name=name)
+    page, held = visit("/?tab=datasets"), []
+    page.locator("#job-table").wait_for()
+    page.route(
+        "**/pages/jobs?*", lambda route: route.continue_() if "sort=name" in route.request.url else held.append(route)
+    )
+    while not held:
+        page.evaluate(CHANGE)
+        page.wait_for_timeout(100)
+    with page.expect_event("requestfailed") as given_up:
+        page.get_by_role("link", name="Name").click()
+    assert given_up.value.url == held[0].request.url
+    expect(page.locator("tbody tr").first).to_contain_text("first")
+
+
 def test_the_filter_of_the_home_page_works_while_typing(visit, make_dataset):
     for name in ("cats", "dogs"):
         make_dataset(name=name)

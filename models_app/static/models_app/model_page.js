@@ -1,5 +1,6 @@
 // The page of a model: its curves, followed while it trains, and the images that are dropped on it.
 import {LineChart, asPercent, short} from "../jobs/chart.js";
+import {after} from "../js/events.js";
 import {classifies} from "./classify_drop.js";
 
 const TITLES = {loss: "Loss", accuracy: "Accuracy", learning_rate: "Learning rate"};
@@ -14,10 +15,7 @@ function seriesOf(curves, column) {
 
 // Update the curves and the numbers when the server reports something of the job, at most every two seconds.
 function follow(section, update) {
-  let [timer, last] = [0, 0];
-
-  async function refresh() {
-    [timer, last] = [0, Date.now()];
+  after(["metrics", "progress", "status", "reset"], PAUSE, async () => {
     if (!section.isConnected) return;
     window.htmx?.trigger("#live", "refresh");
     try {
@@ -25,11 +23,7 @@ function follow(section, update) {
     } catch {
       // The next event tries again.
     }
-  }
-
-  for (const type of ["metrics", "progress", "status", "reset"]) {
-    document.addEventListener(`digits:${type}`, () => (timer ||= setTimeout(refresh, Math.max(0, last + PAUSE - Date.now()))));
-  }
+  });
 }
 
 function showCurves(section) {

@@ -100,6 +100,19 @@ export function watch({url, jobs = [], types = [], since = ""}, target = documen
   return stop;
 }
 
+// Call `act` soon after each event of these types, but at most once in so many milliseconds. What comes meanwhile is not
+// left out, as by htmx's throttle: `act` is called once more at the end.
+export function after(types, milliseconds, act) {
+  let [timer, last] = [0, 0];
+  const call = () => {
+    [timer, last] = [0, Date.now()];
+    act();
+  };
+  for (const type of types) {
+    document.addEventListener(`digits:${type}`, () => (timer ||= setTimeout(call, Math.max(0, last + milliseconds - Date.now()))));
+  }
+}
+
 const words = (text = "") => text.split(/[\s,]+/).filter(Boolean);
 for (const element of document.querySelectorAll("[data-events]")) {
   const {events, eventsJobs, eventsTypes, eventsSince} = element.dataset;

@@ -1,11 +1,14 @@
 // The home page: remembers the list, its order and its columns; keeps the chosen jobs while the list refreshes.
+import {after} from "./events.js";
 import {showProgress} from "./progress.js";
 import {fetchPage, replaceParts} from "./requests.js";
 
 const LIST = "digits.home.list";
 const COLUMNS = "digits.home.columns";
+const BUSY_MILLISECONDS = 300;
 const section = () => document.getElementById("jobs"); // it is replaced when another list is restored
 const chosen = new Set();
+let hasAsked = false; // whether the user has sorted or filtered the list
 
 const read = (name, otherwise) => {
   try {
@@ -71,13 +74,20 @@ function changed(event) {
   }
 }
 
-// The list that was last looked at, unless the address names one.
+// Have a part read again. While a request of the section `within` is on its way it waits, because htmx would leave it out.
+function refresh(id, within) {
+  const isBusy = document.querySelector(`#${within}.htmx-request, #${within} .htmx-request`);
+  if (isBusy) setTimeout(() => refresh(id, within), BUSY_MILLISECONDS);
+  else window.htmx?.trigger(`#${id}`, "refresh");
+}
+
+// The list that was last looked at, unless the address names one, or the user asks for another meanwhile.
 async function restore() {
   const {list} = read(LIST, {});
   if (location.search || !list || `?${list}` === document.getElementById("job-table").dataset.list) return;
   try {
     const {page} = await fetchPage(`${location.pathname}?${list}`);
-    if (page) replaceParts(page, ["jobs"]);
+    if (page && !hasAsked) replaceParts(page, ["jobs"]);
   } catch {
     // The list that is there stays.
   }
@@ -92,9 +102,11 @@ if (section()) {
   document.addEventListener("htmx:afterSwap", () => show());
   document.addEventListener("htmx:beforeRequest", (event) => { // nobody looks, or a dialog or a menu of the list is open
     const {triggeringEvent} = event.detail.requestConfig;
-    const isTimer = !triggeringEvent || triggeringEvent.type.startsWith("digits:");
-    if (isTimer && (document.hidden || document.querySelector("dialog[open]"))) event.preventDefault();
+    if (triggeringEvent && triggeringEvent.type !== "refresh") hasAsked = true;
+    else if (document.hidden || document.querySelector("dialog[open]")) event.preventDefault();
   });
+  after(["status", "reset"], 2000, () => refresh("job-table", "jobs"));
+  after(["status", "queue", "reset"], 1000, () => refresh("now", "now"));
   document.addEventListener("sent", () => chosen.clear());
   document.addEventListener("digits:progress", ({detail}) => showProgress(document.querySelector(`#now [data-job="${detail.job}"]`), detail));
   await restore();
