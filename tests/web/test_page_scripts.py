@@ -92,6 +92,22 @@ def test_a_page_that_could_not_be_fetched_when_the_status_changed_is_fetched_aga
     expect(page.locator("h1")).to_contain_text("Error")
 
 
+def test_a_page_that_comes_later_than_a_newer_one_is_not_shown(visit, make_dataset):
+    dataset, held = make_dataset(name="photos"), []
+    page = visit(f"/datasets/{dataset.pk}")
+    page.route(page.url, lambda route: route.continue_() if held else held.append((route, route.fetch())))
+    lifecycle.advance(dataset, Status.RUNNING)
+    while not held:
+        page.wait_for_timeout(100)
+    lifecycle.advance(dataset, Status.ERROR, error="The folder is empty.")
+    expect(page.locator("h1")).to_contain_text("Error")
+    route, response = held[0]
+    with page.expect_event("requestfinished"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(500)
+    expect(page.locator("h1")).to_contain_text("Error")
+
+
 def test_a_job_is_deleted_only_after_the_dialog_and_focus_returns_to_the_button(visit, make_dataset):
     page = visit(f"/datasets/{make_dataset(name='photos').pk}")
     delete = page.locator(".page-head").get_by_role("button", name="Delete")

@@ -215,9 +215,14 @@ function nameFrom(title) {
 // --- a folder of the server ----------------------------------------------------------------------------------------
 const browser = at("folder-dialog");
 
+let opened; // the folder that was asked for last
+
 async function browse(path) {
+  opened = path;
   const response = await fetch(`${browser.dataset.address}?path=${encodeURIComponent(path)}`);
-  at("folders").innerHTML = response.ok ? await response.text() : "The folder can't be read.";
+  const folders = response.ok ? await response.text() : "The folder can't be read.";
+  if (path !== opened) return;
+  at("folders").innerHTML = folders;
   at("folders").querySelector("button")?.focus();
 }
 

@@ -87,11 +87,13 @@ document.addEventListener("htmx:afterRequest", ({target}) => target.id === "plan
 // --- the prototxt -------------------------------------------------------------------------------------------------
 const template = form.querySelector("[data-template]");
 template?.addEventListener("change", async () => {
-  if (!template.value) return;
-  const response = await fetch(template.dataset.template, {method: "POST", body: new URLSearchParams({network: template.value}), headers: {Accept: "application/json"}});
+  const network = template.value;
+  if (!network) return;
+  const response = await fetch(template.dataset.template, {method: "POST", body: new URLSearchParams({network}), headers: {Accept: "application/json"}});
   const text = form.querySelector("#id_custom_network");
   const error = form.querySelector("#id_custom_network_error");
   const found = await response.json();
+  if (network !== template.value) return; // another one was chosen meanwhile
   if (response.ok) text.value = found.network;
   else error.textContent = found.error?.description || "This network can't be written as prototxt.";
   text.dispatchEvent(new Event("input", {bubbles: true}));

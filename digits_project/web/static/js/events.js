@@ -100,17 +100,24 @@ export function watch({url, jobs = [], types = [], since = ""}, target = documen
   return stop;
 }
 
-// Call `act` soon after each event of these types, but at most once in so many milliseconds. What comes meanwhile is not
-// left out, as by htmx's throttle: `act` is called once more at the end.
+// Call `act` soon after each event of these types, but at most once in so many milliseconds, and not before its last call
+// has ended. What comes meanwhile is not left out, as by htmx's throttle: `act` is called once more.
 export function after(types, milliseconds, act) {
-  let [timer, last] = [0, 0];
-  const call = () => {
-    [timer, last] = [0, Date.now()];
-    act();
+  let [timer, last, acts, isDue] = [0, 0, false, false];
+  const plan = () => {
+    isDue = true;
+    if (!acts) timer ||= setTimeout(call, Math.max(0, last + milliseconds - Date.now()));
   };
-  for (const type of types) {
-    document.addEventListener(`digits:${type}`, () => (timer ||= setTimeout(call, Math.max(0, last + milliseconds - Date.now()))));
-  }
+  const call = async () => {
+    [timer, last, acts, isDue] = [0, Date.now(), true, false];
+    try {
+      await act();
+    } finally {
+      acts = false;
+      if (isDue) plan();
+    }
+  };
+  for (const type of types) document.addEventListener(`digits:${type}`, plan);
 }
 
 const words = (text = "") => text.split(/[\s,]+/).filter(Boolean);
