@@ -1,4 +1,4 @@
-"""The load: two datasets and two models at any time, and checks of the jobs that ended."""
+"""The load: two datasets, some of them revisions, and two models at any time, and checks of the jobs that ended."""
 
 import collections
 import contextlib
@@ -21,6 +21,7 @@ from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.samples.training_samples import snapshot_weights
 
 JOBS = 2  # of each kind at a time
+LEFT_OUT = ["train/0", "val/0"]  # of a revision
 DATASETS, MODELS = "/datasets/images/classification", "/models/images/classification"
 SIZE = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
 LARGE = {"resize_width": 256, "resize_height": 256, "resize_channels": 1, "encoding": "png"}
@@ -95,6 +96,8 @@ class Work:
 
     def _create_dataset(self) -> str:
         self.created += 1
+        if self.created % 3 == 0:
+            return self.run.create_job(f"/datasets/{self.base}/revisions.json", exclude=LEFT_OUT)
         folder = self.server.home / "private" / str(self.created)
         for category in self.images.iterdir():
             (folder / category.name).mkdir(parents=True)
@@ -127,7 +130,16 @@ class Work:
             check(job_id, folder)
 
     def _check_dataset(self, job_id: str, folder: Path) -> None:
-        ((splits,),) = self.server.query("SELECT splits FROM datasets_dataset WHERE job_id = %s", job_id)
+        ((splits, revision),) = self.server.query(
+            "SELECT splits, revision FROM datasets_dataset WHERE job_id = %s", job_id
+        )
+        ((base,),) = self.server.query("SELECT splits FROM datasets_dataset WHERE job_id = %s", self.base)
+        if revision and [one["entries"] for one in splits] != [one["entries"] - 1 for one in base]:
+            self.broken.append(f"{job_id}: {splits} is not {base} without {LEFT_OUT}")
+        reports = "SELECT error FROM datasets_datasetreport WHERE dataset_id = %s AND status = 'Error'"
+        for (error,) in self.server.query(reports, job_id):
+            if not any(expected in error for expected in EXPECTED_ERRORS):
+                self.broken.append(f"the report of {job_id} failed: {error}")
         try:
             for split in splits:
                 with RecordReader(folder / f"{split['name']}.rec") as records:
