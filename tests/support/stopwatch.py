@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
-_WORK_SECONDS = 0.003  # processor time of a sample
+_SCHEDULED = Path("/proc/thread-self/schedstat")  # nanoseconds on a core, nanoseconds waiting for one, turns
+_WORK_SECONDS = 0.003  # processor time of a piece of work
 _PAUSE_SECONDS = 0.03
 
 
 class Stopwatch:
-    """The seconds since it began, as an idle machine would have needed them.
+    """The seconds of a block, without the time in which other processes had the cores.
 
-    A thread takes samples: how much longer than its own processor time a piece of work takes. What other processes took
-    from it they took from the measured work too.
+    Meanwhile a thread works a little now and then. The kernel counts how long it ran and how long it waited for a core;
+    the measured work is taken to have waited in the same proportion. On an idle machine nothing is left out.
 
         with Stopwatch() as watch:
             abort()
@@ -22,7 +24,6 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._over = threading.Event()
-        self._took, self._worked = 0.0, 0.0
         self._sampler = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Stopwatch:
@@ -34,14 +35,18 @@ class Stopwatch:
         elapsed = time.perf_counter() - self._began
         self._over.set()
         self._sampler.join()
-        self.seconds = elapsed * self._worked / self._took
+        self.seconds = elapsed * self._ran / (self._ran + self._waited)
 
     def _sample(self) -> None:
-        while True:
-            began, worked = time.perf_counter(), time.thread_time()
+        ran, waited, is_over = time.thread_time(), _waited_for_a_core(), False
+        while not is_over:
+            worked = time.thread_time()
             while time.thread_time() < worked + _WORK_SECONDS:
                 pass
-            self._took += time.perf_counter() - began
-            self._worked += time.thread_time() - worked
-            if self._over.wait(_PAUSE_SECONDS):
-                return
+            is_over = self._over.wait(_PAUSE_SECONDS)
+        self._ran, self._waited = time.thread_time() - ran, _waited_for_a_core() - waited
+
+
+def _waited_for_a_core() -> float:
+    """The seconds that this thread was ready to run and did not; 0 where the kernel does not count them."""
+    return int(_SCHEDULED.read_text().split()[1]) / 1e9 if _SCHEDULED.exists() else 0.0
