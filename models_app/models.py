@@ -138,8 +138,7 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
 
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
-        lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
-        return [(model, needed.fate(model.dataset)) for model in lost.select_related("dataset")]
+        return needed.lost(cls.objects.all())
 
     @classmethod
     def engines(cls) -> Sequence[JobEngine]:

@@ -91,8 +91,7 @@ class Search(Job):
 
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
-        lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
-        return [(search, needed.fate(search.dataset)) for search in lost]
+        return needed.lost(cls.objects.all())
 
     @property
     def has_room(self) -> bool:

@@ -33,6 +33,11 @@ EXPECTED_ERRORS = (LOST_TOO_OFTEN, "space", "could be read", "could not be read"
 RESPONSE_ERRORS = (*CONNECTION_ERRORS, http.client.HTTPException, zipfile.BadZipFile)
 
 
+def is_expected(error: str) -> bool:
+    """Whether faults explain the error of a job."""
+    return any(part in error for part in EXPECTED_ERRORS)
+
+
 class Work:
     """The jobs. `broken` collects violations, `errors` the messages of the jobs that ended in Error."""
 
@@ -117,7 +122,7 @@ class Work:
     def _check(self, kind: str, job_id: str, status: str, error: str) -> None:
         if status == "Error":
             self.errors.append(f"{kind} {job_id}: {error}")
-        if status == "Error" and not any(expected in error for expected in EXPECTED_ERRORS):
+        if status == "Error" and not is_expected(error):
             self.broken.append(f"{kind} {job_id} failed: {error}")
         folder = self.server.jobs / job_id
         # A report on a dataset is a job of its own, which begins when the dataset is Done.
@@ -138,7 +143,7 @@ class Work:
             self.broken.append(f"{job_id}: {splits} is not {base} without {LEFT_OUT}")
         reports = "SELECT error FROM datasets_datasetreport WHERE dataset_id = %s AND status = 'Error'"
         for (error,) in self.server.query(reports, job_id):
-            if not any(expected in error for expected in EXPECTED_ERRORS):
+            if not is_expected(error):
                 self.broken.append(f"the report of {job_id} failed: {error}")
         try:
             for split in splits:

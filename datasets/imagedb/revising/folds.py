@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,12 @@ from datasets.imagedb.group_names import AUTO, GROUPS_SUFFIX, OFF
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.progress import BuildProgress
-from datasets.imagedb.revising.revise import BESIDE, build_of_records, check_source, rows_beside
+from datasets.imagedb.revising.revise import BESIDE, build_of_records, check_source, lines_with, rows_beside
 from datasets.imagedb.spec import Built, BuiltSplit
 from datasets.imagedb.split_groups import JoinedSets
 from datasets.imagedb.store import record_blocks
 from datasets.imagedb.store.mean import RunningMean
-from datasets.imagedb.store.records import RecordReader, RecordWriter, damaged
+from datasets.imagedb.store.records import RecordReader, RecordWriter
 from digits_project.common.errors import BadInput
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -152,21 +151,24 @@ class _Fold:
         for split in splits:
             with RecordReader(self._spec.source / f"{split}.rec") as reader:
                 counts[split] = len(reader)
-                labels.append(record_blocks.labels(reader, self._progress.tick).astype(np.int64))
-                digests.append(self._digests(reader))
+                of_split, contents = self._read(reader)
+            labels.append(of_split)
+            digests.append(contents)
             names.append(self._names(split, counts[split]))
         every_digest = np.concatenate(digests)
         groups = joined(every_digest, np.concatenate(names), self._spec.split_groups)
         return _Pool(counts, np.concatenate(labels), groups, every_digest)
 
-    def _digests(self, reader: RecordReader) -> np.ndarray:
-        """A number of each image's content, uint64, which depends on the seed too."""
-        salt, found = self._spec.seed.to_bytes(8, "little"), np.empty(len(reader), "<u8")
-        for number in range(len(reader)):
-            digest = blake2b(reader[number][1], digest_size=_DIGEST_BYTES, salt=salt).digest()
-            found[number] = int.from_bytes(digest, "little")
+    def _read(self, reader: RecordReader) -> tuple[np.ndarray, np.ndarray]:
+        """The label of each image, int64, and a number of its content, uint64, which depends on the seed too."""
+        salt, count = self._spec.seed.to_bytes(8, "little"), len(reader)
+        labels, digests = np.empty(count, np.int64), np.empty(count, np.uint64)
+        for number in range(count):
+            labels[number], payload = reader[number]
+            digest = blake2b(payload, digest_size=_DIGEST_BYTES, salt=salt).digest()
+            digests[number] = int.from_bytes(digest, "little")
             self._progress.tick()
-        return found
+        return labels, digests
 
     def _names(self, split: str, count: int) -> np.ndarray:
         """The number of the name of the group of each image of a split; -1 for none."""
@@ -202,12 +204,10 @@ class _Fold:
             for split, listing in listings.items():
                 is_chosen = np.zeros(pool.counts[split], bool)
                 is_chosen[chosen[split]] = True
-                with listing.open("rb") as lines:
-                    for line, is_kept in zip_longest(lines, is_chosen):
-                        if line is None or is_kept is None:
-                            raise damaged(listing, "does not have one line for each record.")
-                        if is_kept:
-                            kept_lines.write(line)
+                for line, is_kept in lines_with(listing, is_chosen.tolist()):
+                    if is_kept:
+                        kept_lines.write(line)
+                    self._progress.tick()
 
     def _write_beside(self, name: str, pool: _Pool, images: np.ndarray) -> None:
         """Write the rows beside the records, if the dataset has them."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from datasets.imagedb.store.staging import staged
 from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import BadInput
 
+_Row = TypeVar("_Row")
 _COPY_BYTES = 4 << 20
 NO_COPIES = ExactCopies()
 _MEAN = ("mean.npy", "mean.png")
@@ -107,6 +109,15 @@ def rows_beside(source: Path, split: str, suffix: str, count: int) -> np.ndarray
     return np.fromfile(path, BESIDE[suffix])
 
 
+def lines_with(listing: Path, rows: Iterable[_Row]) -> Iterator[tuple[bytes, _Row]]:
+    """Each line of a split's list of paths with its row. Raises DamagedFile unless there are as many lines as rows."""
+    with listing.open("rb") as lines:
+        for line, row in zip_longest(lines, rows):
+            if line is None or row is None:
+                raise damaged(listing, "does not have one line for each record.")
+            yield line, row
+
+
 class _Revision:
     """One build of a revision, into a staging folder."""
 
@@ -176,11 +187,8 @@ class _Revision:
         if not source.exists():
             return paths
         columns = zip(split.is_kept.tolist(), split.before.tolist(), split.after.tolist(), strict=True)
-        with source.open("rb") as lines, (self._directory / source.name).open("wb") as kept_lines:
-            for number, (line, row) in enumerate(zip_longest(lines, columns)):
-                if line is None or row is None:
-                    raise damaged(source, "does not have one line for each record.")
-                is_kept, before, after = row
+        with (self._directory / source.name).open("wb") as kept_lines:
+            for number, (line, (is_kept, before, after)) in enumerate(lines_with(source, columns)):
                 if is_kept and before == after:
                     kept_lines.write(line)
                     continue
